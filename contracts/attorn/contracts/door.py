@@ -1,0 +1,215 @@
+"""The door: what a message from outside must be before anybody acts on it.
+
+Readers of the log are tolerant, doors are strict. Everything that JSON decoders pass over in silence is refused
+here, with the field named and the fix said, so that nothing stands on the log that two readers read differently.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from attorn.contracts import subjects
+from attorn.contracts.codec import decode
+from attorn.contracts.envelope import SERVICE_ATTRIBUTES, Event, Unknown
+from attorn.contracts.ids import TOKEN
+from attorn.contracts.messages import EVENT_BY_TYPE
+from attorn.contracts.refusal import Unreadable
+
+BODY_BYTES_MAX: Final = 1_000_000
+DEPTH_MAX: Final = 32
+INTEGER_MAX: Final = 2**53 - 1
+
+_EXTENSION: Final = re.compile(r"[a-z0-9]{1,20}")
+_ATTRIBUTES: Final = frozenset(Event.__struct_fields__) | {"type"}
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+def fact(body: bytes) -> Event:
+    """The event in `body`, as a publisher sends it. Raises Unreadable, naming the field and the fix."""
+    document = parse(body)
+    if not isinstance(document, dict):
+        raise Unreadable('a CloudEvent is a JSON object: {"specversion": "1.0", …}')
+    for name in ("specversion", "id", "source", "type", "subject", "time"):
+        if not isinstance(document.get(name), str) or not document[name]:
+            raise Unreadable("is required, a non-empty string", name)
+    if document["specversion"] != "1.0":
+        raise Unreadable('must be "1.0"', "specversion")
+    for name in ("id", "source", "type"):
+        if len(document[name]) > 512:
+            raise Unreadable("is longer than 512 characters", name)
+    for name in SERVICE_ATTRIBUTES:
+        if name in document:
+            raise Unreadable("is said by the service that records the event; leave it out", name)
+    for name, value in document.items():
+        if not _EXTENSION.fullmatch(name):
+            raise Unreadable("attribute names are 1 to 20 lower-case letters or digits", name)
+        if name not in _ATTRIBUTES and not isinstance(value, str | int | bool):
+            raise Unreadable("an extension attribute is a string, an integer or a boolean", name)
+    subjects.stream(document["subject"])
+    if document.get("datacontenttype", "application/json") != "application/json":
+        raise Unreadable("must be application/json", "datacontenttype")
+    if "data" not in document:
+        raise Unreadable("is required, an object", "data")
+
+    event = decode(body)
+    payload = EVENT_BY_TYPE.get(document["type"])
+    if payload is None:
+        if event.type != document["type"]:
+            raise Unreadable(_reason(event), "time")
+        return event
+    if isinstance(event.data, Unknown):
+        place, reason = _place(event.data.reason)
+        raise Unreadable(reason, place)
+    for field in unknown_fields(document["data"], payload, "data"):
+        raise Unreadable(f"is not a field of {document['type']}; the schema lists those that are", field)
+    return event
+
+
+def command(body: bytes, shape: type[T]) -> T:
+    """The command in `body`. Raises Unreadable, naming the field and the fix."""
+    document = parse(body)
+    if not isinstance(document, dict):
+        raise Unreadable("a command is a JSON object")
+    try:
+        found = msgspec.json.decode(body, type=shape)
+    except msgspec.ValidationError as error:
+        place, reason = _place(str(error))
+        raise Unreadable(reason, place) from None
+    for field in unknown_fields(document, shape, ""):
+        raise Unreadable(f"is not a field of {shape.__name__}", field)
+    return found
+
+
+def parse(body: bytes) -> Any:
+    """The JSON in `body`, refused where readers would disagree about it (RFC 7493, I-JSON)."""
+    if len(body) > BODY_BYTES_MAX:
+        most = f"{len(body):,} bytes; the most is {BODY_BYTES_MAX:,}"
+        raise Unreadable(f"the message has {most}: refer to large content by uri and digest")
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Unreadable(f"byte {error.start} is not UTF-8") from None
+    try:
+        document = json.loads(
+            text, object_pairs_hook=_object, parse_constant=_constant, parse_int=_integer, parse_float=_float
+        )
+    except json.JSONDecodeError as error:
+        raise Unreadable(f"not JSON at line {error.lineno}, column {error.colno}: {error.msg}") from None
+    except RecursionError:
+        raise Unreadable(f"nested deeper than {DEPTH_MAX} levels") from None
+    if "\\u" in text:
+        _characters(document, "")
+    if text.count("{") + text.count("[") > DEPTH_MAX:
+        _depth(document, 0)
+    return document
+
+
+def unknown_fields(value: Any, shape: Any, path: str) -> Iterator[str]:
+    """The paths in `value` that the Struct `shape` has no field for."""
+    yield from _strays(value, _shape(shape), path)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise Unreadable("stands twice in one object; readers differ on which one counts", name)
+            seen.add(name)
+    return found
+
+
+def _constant(name: str) -> Any:
+    raise Unreadable(f"{name} is not JSON")
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > 17 or abs(int(digits)) > INTEGER_MAX:
+        raise Unreadable(f"the integer {digits[:40]} is beyond ±(2^53 - 1); send it as a string")
+    return int(digits)
+
+
+def _float(digits: str) -> float:
+    number = float(digits)
+    if number in (float("inf"), float("-inf")):
+        raise Unreadable(f"the number {digits[:40]} is beyond what a double holds; send it as a string")
+    return number
+
+
+def _characters(value: Any, path: str) -> None:
+    if isinstance(value, str):
+        if "\x00" in value:
+            raise Unreadable("has the character U+0000, which databases refuse", path)
+        if any("\ud800" <= c <= "\udfff" for c in value):
+            raise Unreadable("has a lone surrogate, which is no character", path)
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            _characters(name, path)
+            _characters(item, f"{path}.{name}" if path else name)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _characters(item, f"{path}[{index}]")
+
+
+def _depth(value: Any, depth: int) -> None:
+    if depth > DEPTH_MAX:
+        raise Unreadable(f"nested deeper than {DEPTH_MAX} levels")
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _depth(item, depth + 1)
+
+
+def _place(reason: str) -> tuple[str | None, str]:
+    """msgspec says `Expected … - at `$.data.accountable``: the place, and the sentence without it."""
+    sentence, at, place = reason.partition(" - at `$.")
+    if TOKEN in sentence.replace("\\\\", "\\"):
+        sentence = "an identifier is 1 to 64 letters, digits, '-' or '_'"
+    return (place.rstrip("`") if at else None), sentence
+
+
+def _reason(event: Event) -> str:
+    return event.data.reason if isinstance(event.data, Unknown) else "cannot be read"
+
+
+# A shape: for a Struct its fields' shapes, for a sequence or map ("*", the items' shape), None where anything goes.
+_shapes: dict[Any, Any] = {}
+
+
+def _shape(type_: Any) -> Any:
+    if type_ not in _shapes:
+        _shapes[type_] = _inspect(msgspec.inspect.type_info(type_))
+    return _shapes[type_]
+
+
+def _inspect(info: msgspec.inspect.Type) -> Any:
+    inspect = msgspec.inspect
+    match info:
+        case inspect.StructType(fields=fields):
+            return {field.encode_name: _inspect(field.type) for field in fields}
+        case inspect.CollectionType(item_type=item) | inspect.VarTupleType(item_type=item):
+            return ("*", _inspect(item))
+        case inspect.DictType(value_type=item):
+            return ("*", _inspect(item))
+        case inspect.UnionType(types=types):
+            shapes = [shape for shape in map(_inspect, types) if shape is not None]
+            return shapes[0] if len(shapes) == 1 else None
+        case _:
+            return None
+
+
+def _strays(value: Any, shape: Any, path: str) -> Iterator[str]:
+    if isinstance(shape, dict) and isinstance(value, dict):
+        for name, item in value.items():
+            place = f"{path}.{name}" if path else name
+            if name not in shape:
+                yield place
+            else:
+                yield from _strays(item, shape[name], place)
+    elif isinstance(shape, tuple):
+        items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        for name, item in items:
+            yield from _strays(item, shape[1], f"{path}[{name}]")

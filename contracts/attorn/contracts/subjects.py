@@ -1,0 +1,111 @@
+"""Where each message goes on NATS: every subject and stream name is built and taken apart here, and nowhere else.
+
+A subject is made of identifiers, each one literal token, so that no name can widen a subscription or slip
+outside a stream (JetStream accepts a guard on a subject that it does not hold).
+"""
+
+from typing import NamedTuple
+
+from attorn.contracts.ids import is_token
+from attorn.contracts.refusal import Unreadable
+
+LOG = "ATTORN"
+FEED = "ATTORN_FEED"
+INBOX = "ATTORN_IN"
+QUARANTINE = "ATTORN_QUARANTINE"
+
+KINDS = ("participant", "process", "policy", "outcome", "source", "work", "claim", "ledger")
+"""The kinds of streams of events; closed, since each is a unit of consistency with rules of its own."""
+
+
+class StreamId(NamedTuple):
+    """One stream of events: `work/W-1042` in the envelope, `attorn.ev.work.W-1042` on the log."""
+
+    kind: str
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.id}"
+
+
+def token(text: str, field: str) -> str:
+    """`text` itself; raises Unreadable, naming `field`, when it could not stand in a subject."""
+    if not is_token(text):
+        raise Unreadable(f"{text[:80]!r} is not an identifier: use 1 to 64 letters, digits, '-' or '_'", field)
+    return text
+
+
+def stream(text: str, field: str = "subject") -> StreamId:
+    """`work/W-1042` taken apart. Raises Unreadable when it names no stream."""
+    kind, slash, id = text.partition("/")
+    if not slash or kind not in KINDS:
+        raise Unreadable(f"{text[:80]!r} is not <kind>/<id> with kind one of {', '.join(KINDS)}", field)
+    return StreamId(kind, token(id, field))
+
+
+def event(stream: str) -> str:
+    """Where the events of `stream` ("work/W-1042") are on the log."""
+    kind, _, id = stream.partition("/")
+    assert kind in KINDS and is_token(id), stream
+    return f"attorn.ev.{kind}.{id}"
+
+
+def events(kind: str = "") -> str:
+    """Where the events of one kind are, or all of them."""
+    assert not kind or kind in KINDS, kind
+    return f"attorn.ev.{kind}.>" if kind else "attorn.ev.>"
+
+
+def event_stream(subject: str) -> str:
+    """`work/W-1042` of `attorn.ev.work.W-1042`."""
+    return subject[len("attorn.ev.") :].replace(".", "/", 1)
+
+
+def command(participant: str, verb: str) -> str:
+    return f"attorn.cmd.{token(participant, 'participant')}.{verb}"
+
+
+def commands(verb: str) -> str:
+    """Where a service hears one verb from everybody."""
+    return f"attorn.cmd.*.{verb}"
+
+
+def actor(subject: str) -> str:
+    """Who sent a command, a fact or a heartbeat: the broker let nobody else publish there."""
+    return subject.split(".", 3)[2]
+
+
+def fact(source: str) -> str:
+    return f"attorn.fact.{token(source, 'source')}"
+
+
+def inbox(source: str) -> str:
+    return f"attorn.in.{token(source, 'source')}"
+
+
+def quarantine(source: str) -> str:
+    return f"attorn.quarantine.{token(source, 'source')}"
+
+
+def feed(type: str, stream: str) -> str:
+    """Where subscribers find an event by its type: `attorn.feed.<family>.<fact>.<kind>.<id>`."""
+    family, fact = family_and_fact(type)
+    kind, _, id = stream.partition("/")
+    return f"attorn.feed.{family}.{fact}.{kind}.{id}"
+
+
+def escalation(severity: str, process: str, work: str, fact: str) -> str:
+    """Where subscribers find an escalation; `process` is `-` for work under no process."""
+    return f"attorn.escalation.{severity}.{process or '-'}.{work}.{fact}"
+
+
+def family_and_fact(type: str) -> tuple[str, str]:
+    """`("work", "delegated")` of `attorn.work.delegated.v1`; what is not ours is `("other", …)` in one token."""
+    parts = type.split(".")
+    if len(parts) == 4 and parts[0] == "attorn" and is_token(parts[1]) and is_token(parts[2]):
+        return parts[1], parts[2]
+    return "other", "".join(c if is_token(c) else "_" for c in type)[:64] or "_"
+
+
+def query(view: str) -> str:
+    return f"attorn.q.{view}"

@@ -1,0 +1,186 @@
+"""Findings: every rule that a recorded event broke, by the same rules that refuse commands, folded over the log.
+
+They are derived, never stored on the log: a rebuild, or a changed rule, yields them anew. Only what people decided about
+a finding is an event; it names the finding by its id, `<rule>@<position>`, and may stand in any stream.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, Literal, Protocol, TypeAlias
+
+import msgspec
+
+from attorn.contracts.envelope import Event, Recorded
+from attorn.contracts.finding import FindingAccepted, FindingDismissed, FindingRemediated
+from attorn.contracts.refusal import Breach
+from attorn.projections import timeline
+from attorn.projections.directory import Directory
+from attorn.projections.fold import Rows
+
+Status: TypeAlias = Literal["open", "accepted", "remediated", "dismissed"]
+
+
+class Rules(Protocol):
+    """What one kind of stream obeys. `state_type` is the class of its state: from that it is read back."""
+
+    @property
+    def initial(self) -> Any: ...
+    @property
+    def state_type(self) -> Any: ...
+    def check(self, state: Any, event: Event, directory: Directory, /) -> Iterator[Breach]: ...
+    def evolve(self, state: Any, event: Event, /) -> Any: ...
+
+
+class Disposition(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person decided about a finding: it stands, it was put right, or it was none."""
+
+    status: Status
+    by: str | None
+    reason: str
+    position: int
+    time: datetime
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A rule that one event broke; `id` is `<rule>@<position>`, and stays the same however often it is found."""
+
+    id: str
+    rule: str
+    detail: str
+    position: int
+    time: datetime
+    event_id: str
+    type: str
+    field: str | None = None
+    status: Status = "open"
+    disposition: Disposition | None = None
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One stream with its findings and the state that its rules go by; or, under `finding/<id>`, a disposition.
+
+    `found` and `open` are how many findings there are, and how many of them wait for somebody to decide.
+    """
+
+    key: str
+    kind: str
+    version: int
+    found: int
+    open: int
+    findings: tuple[Finding, ...] = ()
+    disposition: Disposition | None = None
+    state: Any = None
+
+
+class Findings:
+    """The view, with the rules of each kind of stream, and the directory that they look into.
+
+    The directory is the one that is folded along: at each event it is as it was before that event.
+    """
+
+    NAME: Final = "findings"
+    VERSION: Final = 1
+    INDEXES: Final = (("found",), ("open",))
+    Row: Final = Row
+
+    def __init__(self, rules: Mapping[str, Rules], directory: Directory) -> None:
+        self._rules = rules
+        self._directory = directory
+
+    def keys(self, recorded: Recorded) -> Sequence[str]:
+        """The stream of the event; for a disposition also the finding that it names."""
+        event = recorded.event
+        streams = (event.subject,) if event.subject.partition("/")[0] in self._rules else ()
+        if isinstance(event.data, FindingAccepted | FindingRemediated | FindingDismissed):
+            return (*streams, f"finding/{event.data.finding_id}")
+        return streams
+
+    def apply(self, row: Row | None, recorded: Recorded, key: str) -> Row | None:
+        """The stream after the event: what the event broke, and the state that the next one is judged by."""
+        event = recorded.event
+        if key.startswith("finding/"):
+            return Row(key, "finding", 0, 0, 0, disposition=_disposition(recorded))
+        kind = key.partition("/")[0]
+        rules = self._rules[kind]
+        if row is None:
+            row = Row(key, kind, 0, 0, 0, state=rules.initial)
+        state = row.state
+        if isinstance(state, dict | list):
+            # As the store gives it back: plain JSON, since each kind of stream has a state of its own class.
+            state = msgspec.convert(state, rules.state_type)
+        found = tuple(_merged(rules.check(state, event, self._directory), recorded))
+        findings = (*row.findings, *found)
+        if isinstance(event.data, FindingAccepted | FindingRemediated | FindingDismissed):
+            findings = tuple(
+                _settled(f, _disposition(recorded)) if f.id == event.data.finding_id else f for f in findings
+            )
+        return Row(
+            key,
+            kind,
+            event.version,
+            len(findings),
+            row.open + len(found) if findings is row.findings or found else sum(f.status == "open" for f in findings),
+            findings,
+            None,
+            rules.evolve(state, event),
+        )
+
+
+def found(rows: Rows, stream: str) -> tuple[Finding, ...]:
+    """The findings of one stream, with what people decided about them; without those of ids that were used twice."""
+    row = rows.get(Row, stream)
+    return tuple(decided(rows, row.findings)) if row is not None else ()
+
+
+def conflicts(rows: Rows, stream: str | None = None) -> Iterator[tuple[str, Finding]]:
+    """Each time that a source used an id again, with the stream in which it did; those of one stream, or all."""
+    for row in rows.select(timeline.Row, "repeated > 0", (), "position"):
+        for repeat in row.repeats:
+            if stream is None or repeat.stream == stream:
+                detail = f"{row.source} had used the id {row.event_id} at position {row.position}, in {row.stream}"
+                finding = Finding(id=f"conflict@{repeat.position}", rule="conflict", detail=detail,
+                                  position=repeat.position, time=repeat.time, event_id=row.event_id,
+                                  type=repeat.type)  # fmt: skip
+                yield repeat.stream, next(iter(decided(rows, (finding,))))
+
+
+def decided(rows: Rows, findings: Sequence[Finding]) -> Iterator[Finding]:
+    """`findings` with the dispositions that stand in other streams."""
+    for finding in findings:
+        row = rows.get(Row, f"finding/{finding.id}") if finding.status == "open" else None
+        yield finding if row is None or row.disposition is None else _settled(finding, row.disposition)
+
+
+def _merged(breaches: Iterator[Breach], recorded: Recorded) -> Iterator[Finding]:
+    """One finding for each rule that the event broke, however often it broke it."""
+    by_rule: dict[str, list[Breach]] = {}
+    for breach in breaches:
+        by_rule.setdefault(breach.rule, []).append(breach)
+    for rule, broken in by_rule.items():
+        yield Finding(
+            id=f"{rule}@{recorded.position}",
+            rule=rule,
+            detail="; ".join(dict.fromkeys(breach.detail for breach in broken)),
+            position=recorded.position,
+            time=recorded.event.time,
+            event_id=recorded.event.id,
+            type=recorded.event.type,
+            field=next((breach.field for breach in broken if breach.field is not None), None),
+        )
+
+
+def _settled(finding: Finding, disposition: Disposition) -> Finding:
+    return msgspec.structs.replace(finding, status=disposition.status, disposition=disposition)
+
+
+_STATUS: Final[dict[type, Status]] = {
+    FindingAccepted: "accepted",
+    FindingRemediated: "remediated",
+    FindingDismissed: "dismissed",
+}
+
+
+def _disposition(recorded: Recorded) -> Disposition:
+    data = recorded.event.data
+    return Disposition(status=_STATUS[type(data)], by=data.by or recorded.event.authid, reason=data.reason,
+                       position=recorded.position, time=recorded.event.time)  # fmt: skip

@@ -1,0 +1,55 @@
+"""What a view is: a row, the keys that an event touches, and a pure function from row and event to row."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+from attorn.contracts.envelope import Recorded
+
+R = TypeVar("R", bound=msgspec.Struct)
+
+
+class View(Protocol):
+    """A module, or an object, that says how one view is made from the log.
+
+    `Row` is a frozen Struct whose fields are the columns of the view's table; its first field is `key`. A changed
+    `VERSION` means other rows from the same events: the view is filled anew, from the first position on. `INDEXES` are
+    the columns that questions are asked by.
+    """
+
+    @property
+    def NAME(self) -> str: ...
+    @property
+    def VERSION(self) -> int: ...
+    @property
+    def Row(self) -> type[Any]: ...
+    @property
+    def INDEXES(self) -> tuple[tuple[str, ...], ...]: ...
+
+    def keys(self, recorded: Recorded, /) -> Sequence[str]:
+        """The rows that this event touches; none when the view is not about it."""
+        ...
+
+    def apply(self, row: Any, recorded: Recorded, key: str, /) -> Any:
+        """The row after the event. The same object is "unchanged"; None removes the row, or does not make one."""
+        ...
+
+
+class Rows(Protocol):
+    """The rows of views, as a question sees them: all of one position."""
+
+    @property
+    def position(self) -> int:
+        """The position up to which these rows are folded."""
+        ...
+
+    def get(self, row: type[R], key: str) -> R | None: ...
+
+    def select(
+        self, row: type[R], where: str = "", parameters: Sequence[Any] = (), order: str = "", limit: int | None = None
+    ) -> list[R]:
+        """The rows for which the SQL condition `where` holds; columns are the Row's fields, values are `?`."""
+        ...
+
+    def count(self, row: type[R], where: str = "", parameters: Sequence[Any] = ()) -> int: ...

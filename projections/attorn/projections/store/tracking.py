@@ -1,0 +1,61 @@
+"""The database of the views, with its position kept by the eventsourcing library: rows and position in one transaction.
+
+The library's SQLiteTrackingRecorder refuses a position that is not beyond the one it has, so that a second projector on
+the same file cannot fold an event twice: its whole transaction is rolled back.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+from eventsourcing.persistence import Tracking
+from eventsourcing.sqlite import SQLiteCursor, SQLiteDatastore, SQLiteTrackingRecorder
+
+APPLICATION: Final = "attorn.views"
+"""The name under which the library keeps the position."""
+
+
+class TrackedDatabase:
+    """One connection that writes, and the position up to which what it wrote is folded."""
+
+    def __init__(self, path: str, *, durable: bool = True) -> None:
+        # One connection: there is one writer, and a database in memory has no second.
+        self._datastore = SQLiteDatastore(path, pool_size=1, max_overflow=0)
+        self._recorder = SQLiteTrackingRecorder(self._datastore)
+        with self._datastore.get_connection(commit=False) as connection, connection.cursor() as cursor:
+            # NORMAL syncs when the write-ahead log is moved into the file, not at every commit. A power cut then takes the
+            # newest transactions whole, rows and position alike, and they are folded again from the log.
+            cursor.execute(f"PRAGMA synchronous = {'NORMAL' if durable else 'OFF'}")
+            # A reader that stayed for long makes the write-ahead log grow; afterwards it is cut to this many bytes.
+            cursor.execute("PRAGMA journal_size_limit = 16777216")
+            cursor.execute("PRAGMA cache_size = -16384")
+            cursor.execute("PRAGMA temp_store = MEMORY")
+            cursor.execute("PRAGMA wal_autocheckpoint = 4000")
+        self._recorder.create_table()
+
+    @property
+    def position(self) -> int:
+        return self._recorder.max_tracking_id(APPLICATION) or 0
+
+    @contextmanager
+    def transaction(self, position: int | None = None) -> Iterator[SQLiteCursor]:
+        """Commit what the block writes, and `position` with it; nothing when the block raises."""
+        with self._datastore.transaction(commit=True) as cursor:
+            yield cursor
+            if position is not None:
+                self._recorder._insert_tracking(cursor, Tracking(APPLICATION, position))
+
+    def fetch(self, statement: str, parameters: Sequence[Any] = ()) -> list[Sequence[Any]]:
+        with self._datastore.transaction(commit=False) as cursor:
+            cursor.execute(statement, parameters)
+            rows: list[Sequence[Any]] = cursor.fetchall()
+            return rows
+
+    def checkpoint(self) -> bool:
+        """Move the write-ahead log into the file, and empty it; False when a reader is in the way."""
+        with self._datastore.get_connection(commit=False) as connection, connection.cursor() as cursor:
+            busy: int = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            return busy == 0
+
+    def close(self) -> None:
+        self._datastore.close()

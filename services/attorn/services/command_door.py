@@ -1,0 +1,110 @@
+"""The command door: a request on `attorn.cmd.<participant>.<verb>`, a receipt or a problem in reply.
+
+Who asks is the subject's word, which the broker enforces, never the body's. The request's `Nats-Msg-Id` header is the
+command's id: asking again with it, after a reply that was lost, carries the command out once.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from faststream.nats import NatsBroker, NatsMessage, NatsResponse
+from uuid_utils import uuid7
+
+from attorn.contracts import door, subjects
+from attorn.contracts.ids import is_token
+from attorn.contracts.refusal import Problem, Receipt, Unreadable, problem
+from attorn.services.transact import Command, Decide, Streams, transact
+
+log = logging.getLogger("attorn.command")
+
+Clock = Callable[[], datetime]
+
+
+class Request(msgspec.Struct, frozen=True):
+    """A message as the broker delivered it."""
+
+    subject: str
+    body: bytes
+    id: str | None = None
+    traceparent: str | None = None
+
+
+class RequestCodec:
+    """Takes a request apart, so that FastStream neither guesses a type nor hops a thread for a header."""
+
+    async def decode(self, message: NatsMessage) -> Request:
+        headers = message.headers
+        raw: Any = message.raw_message
+        return Request(raw.subject, message.body, headers.get("Nats-Msg-Id"), headers.get("traceparent"))
+
+    async def encode(self, message: Any, serializer: Any = None) -> tuple[bytes, str]:
+        return message, "application/json"
+
+
+CODEC: Final = RequestCodec()
+
+
+def serve(
+    broker: NatsBroker,
+    streams: Streams,
+    clock: Clock,
+    kind: str,
+    decide: Decide[Any, Any],
+    commands: Sequence[type[msgspec.Struct]],
+) -> None:
+    """Answer each of `commands`, for streams of `kind`; the first field of a command is its stream's id."""
+    for shape in commands:
+        verb: str = shape.verb  # type: ignore[attr-defined]
+        # The queue group shares the requests among however many of this service there are.
+        subscriber = broker.subscriber(subjects.commands(verb), queue=f"attorn.{kind}", codec=CODEC)
+        subscriber(_answering(streams, clock, kind, decide, shape))
+
+
+def _answering(
+    streams: Streams, clock: Clock, kind: str, decide: Decide[Any, Any], shape: type[msgspec.Struct]
+) -> Callable[[Request], Awaitable[NatsResponse]]:
+    async def answer(request: Request) -> NatsResponse:
+        try:
+            receipt = await transact(streams, _command(request, shape, kind, clock()), decide)
+        except Exception as error:
+            return reply(refusal(error, request.subject))
+        return reply(receipt)
+
+    return answer
+
+
+def _command(request: Request, shape: type[msgspec.Struct], kind: str, now: datetime) -> Command:
+    actor = subjects.actor(request.subject)
+    id = request.id or str(uuid7())
+    if not is_token(id):
+        raise Unreadable("is 1 to 64 letters, digits, '-' or '_'", "Nats-Msg-Id")
+    body = door.command(request.body, shape)
+    stream = f"{kind}/{getattr(body, shape.__struct_fields__[0])}"
+    return Command(
+        stream=stream,
+        body=body,
+        actor=actor,
+        at=now,
+        id=id,
+        source=f"/attorn/participant/{actor}",
+        traceparent=request.traceparent,
+    )
+
+
+def refusal(error: Exception, subject: str) -> Problem:
+    """What to answer for `error`; what is a fault of ours is logged where it can be mended."""
+    answer = problem(error)
+    if answer.status == 500:
+        log.exception("request failed", extra={"subject": subject})
+    return answer
+
+
+def reply(answer: Receipt | Problem | Sequence[Receipt | Problem]) -> NatsResponse:
+    """The reply on the wire; a problem says so in the headers that NATS services use."""
+    headers = {}
+    if isinstance(answer, Problem):
+        headers = {"Nats-Service-Error": answer.title, "Nats-Service-Error-Code": str(answer.status)}
+    return NatsResponse(msgspec.json.encode(answer), headers=headers)

@@ -1,0 +1,38 @@
+"""Connections to NATS as every process of attorn makes them: they never give up, and say what happens to them."""
+
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+import nats
+from nats.aio.client import Client
+
+log = logging.getLogger("attorn.nats")
+
+OPTIONS: Final[dict[str, Any]] = {
+    "max_reconnect_attempts": -1,
+    "reconnect_time_wait": 0.1,
+    "connect_timeout": 2,
+    "ping_interval": 5,
+    "max_outstanding_pings": 2,
+}
+"""Once its attempts run out, a client is closed for good and its readers wait for ever; so they never run out."""
+
+
+async def connect(url: str, name: str, on_error: Callable[[Exception], None] | None = None) -> Client:
+    """A connection that outlives restarts of the server. `on_error` hears what the server refuses."""
+
+    async def error(reason: Exception) -> None:
+        if on_error is not None:
+            on_error(reason)
+        log.debug("connection error", extra={"connection": name, "reason": str(reason)})
+
+    async def disconnected() -> None:
+        log.warning("connection lost", extra={"connection": name})
+
+    async def reconnected() -> None:
+        log.info("connected again", extra={"connection": name})
+
+    return await nats.connect(
+        url, name=name, error_cb=error, disconnected_cb=disconnected, reconnected_cb=reconnected, **OPTIONS
+    )

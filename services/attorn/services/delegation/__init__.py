@@ -1,0 +1,1 @@
+"""Delegations: what was entrusted to whom, within which bounds."""

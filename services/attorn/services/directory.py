@@ -1,0 +1,53 @@
+"""The directory as a service keeps it: folded from the log, and brought up to date before anything is refused."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from attorn.contracts.ledger import Ledger
+from attorn.contracts.refusal import Unavailable
+from attorn.projections.directory import KINDS, Directory
+
+
+class LiveDirectory:
+    """Follows the ledger's participants, sources, processes and policies; `view` is the fold so far."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.view = Directory()
+        self._ledger = ledger
+        self._moved = asyncio.Condition()
+
+    @asynccontextmanager
+    async def following(self) -> AsyncIterator["LiveDirectory"]:
+        """Keep `view` up to date while the block runs; entered once what was there has been read."""
+        # In a group, so that a reader that fails takes the service down with it: rules judged by an old directory
+        # would be worse than a restart.
+        async with asyncio.TaskGroup() as group:
+            reader = group.create_task(self._follow(), name="directory")
+            await self.catch_up()
+            yield self
+            reader.cancel()
+
+    async def catch_up(self, timeout: float = 10.0) -> bool:
+        """Wait until `view` has all that is recorded now; whether it had to wait.
+
+        Raises Unavailable when it does not get there within `timeout` seconds.
+        """
+        target = max(await asyncio.gather(*(self._ledger.last(kind) for kind in KINDS)))
+        if self.view.position >= target:
+            return False
+        try:
+            async with asyncio.timeout(timeout), self._moved:
+                await self._moved.wait_for(lambda: self.view.position >= target)
+        except TimeoutError:
+            raise Unavailable(
+                f"the directory is at position {self.view.position}, the log's participants at {target}"
+            ) from None
+        return True
+
+    async def _follow(self) -> None:
+        async for page in self._ledger.follow(after=self.view.position, kinds=KINDS):
+            for recorded in page.recorded:
+                self.view.evolve(recorded)
+            async with self._moved:
+                self._moved.notify_all()

@@ -1,0 +1,1 @@
+"""Escalations: asking somebody with more say, and what they decide."""

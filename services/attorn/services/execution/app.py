@@ -1,0 +1,31 @@
+"""Execution commands arrive on NATS, are carried out, and are answered."""
+
+from typing import Final
+
+from faststream.nats import NatsBroker
+
+from attorn.contracts.execution import (
+    ExecuteWork,
+    ProgressExecution,
+    ProvideInput,
+    RecordAction,
+    RequireInput,
+    StartExecution,
+)
+from attorn.services.command_door import Clock, serve
+from attorn.services.execution import model
+from attorn.services.transact import Streams
+
+COMMANDS: Final = (
+    StartExecution,
+    ProgressExecution,
+    RecordAction,
+    RequireInput,
+    ProvideInput,
+    ExecuteWork,
+)
+
+
+def build(broker: NatsBroker, streams: Streams, clock: Clock) -> None:
+    """Answer the commands of this slice; each is about one work stream."""
+    serve(broker, streams, clock, "work", model.decide, COMMANDS)

@@ -1,0 +1,1 @@
+"""Intake: facts from other systems, in through the fact doors."""

@@ -1,0 +1,91 @@
+"""The ledger in memory: the reference for what the others do, and the log of tests."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+
+from attorn.contracts import codec, subjects
+from attorn.contracts.envelope import Entry, Recorded
+from attorn.contracts.ledger import Append, Page
+from attorn.contracts.refusal import Conflict, Refused
+from attorn.services.ledger.identity import fact_id, require_appendable, require_distinct, used_before
+
+PAGE = 2_000
+
+
+class MemoryLedger:
+    """A list. It forgets with the process, and it knows a fact again for ever."""
+
+    def __init__(self) -> None:
+        self._log: list[Recorded] = []
+        self._streams: dict[str, list[Recorded]] = {}
+        self._facts: dict[str, Recorded] = {}
+        self._grown = asyncio.Event()
+
+    async def append(self, stream: str, expected: int, entries: Sequence[Entry]) -> int:
+        [position] = await self.append_all([Append(stream, expected, tuple(entries))])
+        return position
+
+    async def append_all(self, appends: Sequence[Append]) -> list[int]:
+        require_appendable(appends)
+        known = [self._already(append) for append in appends]
+        there = [position for position in known if position is not None]
+        if len(there) == len(appends):
+            return there
+        for append in appends:
+            subjects.event(append.stream)
+            actual = len(self._streams.get(append.stream, ()))
+            if actual != append.expected:
+                raise Conflict(append.stream, append.expected, actual)
+        require_distinct(entry.event for append in appends for entry in append.entries)
+        taken = [
+            used_before(entry.event, f"at position {holder.position} in {holder.stream}")
+            for append in appends
+            for entry in append.entries
+            if (holder := self._facts.get(fact_id(entry.event) or ""))
+        ]
+        if taken:
+            raise Refused(*taken)
+        return [self._record(append) for append in appends]
+
+    def _already(self, append: Append) -> int | None:
+        place = self._streams.get(append.stream, [])[append.expected :][: len(append.entries)]
+        same = [recorded.body for recorded in place] == [entry.body for entry in append.entries]
+        return place[-1].position if same else None
+
+    def _record(self, append: Append) -> int:
+        stream = self._streams.setdefault(append.stream, [])
+        for entry in append.entries:
+            now = datetime.now(UTC)
+            # Read back from the bytes, as every other ledger does: what cannot be read shows here already.
+            event = codec.decode(entry.body, append.stream, now)
+            recorded = Recorded(len(self._log) + 1, now, event, entry.body)
+            self._log.append(recorded)
+            stream.append(recorded)
+            if id := fact_id(entry.event):
+                self._facts[id] = recorded
+        self._grown.set()
+        self._grown = asyncio.Event()
+        return len(self._log)
+
+    async def read(self, stream: str) -> Sequence[Recorded]:
+        subjects.event(stream)
+        return tuple(self._streams.get(stream, ()))
+
+    async def last(self, kind: str = "") -> int:
+        subjects.events(kind)
+        newest = (recorded for recorded in reversed(self._log) if not kind or recorded.stream.startswith(f"{kind}/"))
+        return next((recorded.position for recorded in newest), 0)
+
+    async def follow(self, after: int = 0, kinds: Sequence[str] = ()) -> AsyncIterator[Page]:
+        wanted = tuple(f"{kind}/" for kind in kinds)
+        position, is_first = after, True
+        while True:
+            grown, end = self._grown, len(self._log)
+            found = [recorded for recorded in self._log[position:end] if recorded.stream.startswith(wanted or "")]
+            for start in range(0, len(found), PAGE):
+                yield Page(found[start : start + PAGE], max(len(found) - start - PAGE, 0))
+            if is_first and not found:
+                yield Page((), 0)
+            position, is_first = end, False
+            await grown.wait()

@@ -1,0 +1,56 @@
+"""What became of a publish: what the broker's answer means, and where entries stand when there was none."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from nats.aio.msg import Msg
+
+from attorn.contracts.envelope import Entry, Recorded
+from attorn.services.ledger.wire import Error, Silent, Undone
+
+WRONG_LAST: Final = frozenset({10071, 10164})
+"""The guard did not hold: somebody was faster, or it was our own earlier try. On replicated streams and inside of
+batches it is the second code."""
+
+IN_PROCESS: Final = 10158
+APPLYING: Final = 10163
+DUPLICATE_IN_BATCH: Final = 10201
+TOO_MANY_BATCHES: Final = 10210
+
+_PASSING: Final = WRONG_LAST | {IN_PROCESS, APPLYING, TOO_MANY_BATCHES}
+
+
+class Repeated(Exception):
+    """The log knows the id of one of the entries. `position` is where, if the broker said."""
+
+    def __init__(self, position: int | None) -> None:
+        super().__init__("the log knows the id already")
+        self.position = position
+
+
+class _Acknowledgement(msgspec.Struct, frozen=True):
+    seq: int = 0
+    duplicate: bool = False
+    error: Error | None = None
+
+
+def acknowledged(msg: Msg) -> int:
+    """The position that the broker gave to the last message. Raises Undone, Repeated, or Silent for what is none."""
+    try:
+        answer = msgspec.json.decode(msg.data, type=_Acknowledgement)
+    except msgspec.DecodeError as error:
+        raise Silent(f"an answer that nobody understands: {error}") from error
+    if answer.error is not None:
+        if answer.error.err_code == DUPLICATE_IN_BATCH:
+            raise Repeated(None)
+        may_pass = answer.error.err_code in _PASSING or answer.error.code in (429, 503)
+        raise Undone(f"the log refused: {answer.error.description}", is_final=not may_pass)
+    if answer.duplicate:
+        raise Repeated(answer.seq)
+    return answer.seq
+
+
+def same(place: Sequence[Recorded], entries: Sequence[Entry]) -> bool:
+    """Whether just these bytes stand there."""
+    return [recorded.body for recorded in place] == [entry.body for entry in entries]

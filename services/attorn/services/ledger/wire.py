@@ -1,0 +1,160 @@
+"""Questions to the broker over one inbox, and every way to hear that no answer will come.
+
+nats-py's own `request` knows one: waiting. That the broker denies a publish, or that the connection broke, comes here
+through `on_error`, and those who wait are told at once.
+"""
+
+import asyncio
+import itertools
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
+
+import msgspec
+from nats import errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+_DENIED: Final = re.compile(r'permissions violation for publish to "([^"]+)"', re.IGNORECASE)
+
+T = TypeVar("T")
+
+
+class Silent(Exception):
+    """No answer; what became of the question is not known."""
+
+
+class Undone(Exception):
+    """The question came to nothing, certainly. `is_final`: asking again will not help."""
+
+    def __init__(self, reason: str, *, is_final: bool = False) -> None:
+        super().__init__(reason)
+        self.is_final = is_final
+
+
+class Error(msgspec.Struct, frozen=True):
+    """How JetStream says no."""
+
+    code: int = 0
+    err_code: int = 0
+    description: str = ""
+
+
+class _Waiting:
+    def __init__(self, reply: str, concerning: Sequence[str], is_answer: Callable[[Msg], bool]) -> None:
+        self.reply = reply
+        self.concerning = concerning
+        self.answer: asyncio.Future[list[Msg]] = asyncio.get_running_loop().create_future()
+        self._is_answer = is_answer
+        self._heard: list[Msg] = []
+
+    def hear(self, msg: Msg) -> None:
+        self._heard.append(msg)
+        if self._is_answer(msg) and not self.answer.done():
+            self.answer.set_result(self._heard)
+
+    def fail(self, reason: Exception) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(reason)
+
+
+class Wire:
+    """Asks over `nc`. Its owner passes on what the connection's error_cb hears."""
+
+    def __init__(self, nc: Client) -> None:
+        self._nc = nc
+        self._inbox = ""
+        self._opening = asyncio.Lock()
+        self._waiting: dict[str, _Waiting] = {}
+        self._numbers = itertools.count(1)
+
+    async def ask(
+        self,
+        subject: str,
+        payload: bytes = b"",
+        headers: dict[str, str] | None = None,
+        *,
+        timeout: float,
+        before: Sequence[tuple[str, bytes, dict[str, str]]] = (),
+        until: Callable[[Msg], bool] = lambda msg: True,
+    ) -> list[Msg]:
+        """Publish, wait for the answer: the messages up to the one for which `until` holds.
+
+        `before` is published first, in one go. Raises Undone or Silent.
+        """
+        await self._open()
+        with self._expect([subject, *(each for each, _, _ in before)], until, timeout) as waiting:
+            try:
+                for each, body, its_headers in before:
+                    await self._nc.publish(each, body, headers=its_headers)
+                await self._nc.publish(subject, payload, reply=waiting.reply, headers=headers)
+            except errors.MaxPayloadError:
+                raise Undone(
+                    f"a message is larger than the broker takes ({self._nc.max_payload} bytes)", is_final=True
+                ) from None
+            except (errors.Error, OSError) as error:
+                raise Undone(f"not sent: {error}") from error
+            heard = await waiting.answer
+        if heard[0].headers and heard[0].headers.get("Status") == "503":
+            raise Undone(f"nobody answers on {subject}")
+        return heard
+
+    async def ask_json(self, subject: str, question: Mapping[str, Any] | None, answer: type[T], *, timeout: float) -> T:
+        """The same with JSON on both sides, as the JetStream API has it."""
+        payload = b"" if question is None else msgspec.json.encode(question)
+        [msg] = await self.ask(subject, payload, timeout=timeout)
+        return msgspec.json.decode(msg.data, type=answer)
+
+    async def is_healthy(self) -> bool:
+        """Whether the broker answers at all."""
+        try:
+            await self._nc.flush(1)
+        except (errors.Error, OSError):
+            return False
+        return self._nc.is_connected
+
+    def on_error(self, error: Exception) -> None:
+        """What the connection's error_cb was called with."""
+        if denied := _DENIED.search(str(error)):
+            # nats-py gives the subject in lower case.
+            subject = denied[1].lower()
+            for waiting in self._waiting.values():
+                if any(each.lower() == subject for each in waiting.concerning):
+                    waiting.fail(Undone(f"not permitted to publish to {denied[1]}", is_final=True))
+        elif isinstance(error, errors.UnexpectedEOF | errors.StaleConnectionError | OSError):
+            for waiting in self._waiting.values():
+                waiting.fail(Silent("the connection was lost"))
+
+    async def _open(self) -> None:
+        if self._inbox:
+            return
+        async with self._opening:
+            if not self._inbox:
+                inbox = self._nc.new_inbox()
+                try:
+                    await self._nc.subscribe(f"{inbox}.*", cb=self._hear, pending_msgs_limit=-1, pending_bytes_limit=-1)
+                except errors.Error as error:
+                    raise Undone(f"not sent: {error}") from error
+                self._inbox = inbox
+
+    async def _hear(self, msg: Msg) -> None:
+        # An answer that comes too late finds nobody: who asked has looked for themselves since.
+        if waiting := self._waiting.get(msg.subject):
+            waiting.hear(msg)
+
+    @contextmanager
+    def _expect(self, concerning: Sequence[str], until: Callable[[Msg], bool], timeout: float) -> Iterator[_Waiting]:
+        waiting = _Waiting(f"{self._inbox}.{next(self._numbers)}", concerning, until)
+        self._waiting[waiting.reply] = waiting
+        alarm = asyncio.get_running_loop().call_later(
+            timeout, waiting.fail, Silent(f"no answer from the log within {timeout:g} s")
+        )
+        try:
+            yield waiting
+        finally:
+            alarm.cancel()
+            del self._waiting[waiting.reply]
+            # Nobody may be left to hear it: then it is no error.
+            if waiting.answer.done() and not waiting.answer.cancelled():
+                waiting.answer.exception()

@@ -1,0 +1,119 @@
+"""The services process: every command door, both fact doors and the relay, as one FastStream application.
+
+    python -m attorn.services.main --nats-url nats://127.0.0.1:4222
+
+Says READY on standard output once it answers. Ends on SIGTERM, with what it has begun answered.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from faststream import FastStream
+from faststream.nats import NatsBroker
+
+from attorn.services import connection, logs
+from attorn.services.delegation import app as delegation
+from attorn.services.directory import LiveDirectory
+from attorn.services.escalation import app as escalation
+from attorn.services.execution import app as execution
+from attorn.services.intake import app as intake
+from attorn.services.ledger.jetstream import JetStreamLedger
+from attorn.services.participant import app as participant
+from attorn.services.policy import app as policy
+from attorn.services.process import app as process
+from attorn.services.relay import app as relay
+from attorn.services.review import app as review
+from attorn.services.rulebook import RULES
+from attorn.services.source import app as source
+from attorn.services.transact import Streams
+from attorn.services.work import app as work
+
+log = logging.getLogger("attorn.services")
+
+SLICES = (participant, source, policy, process, work, delegation, execution, review, escalation)
+DRAIN_S = 0.6
+
+
+def now() -> datetime:
+    """The clock of the doors; nothing that folds has one."""
+    return datetime.now(UTC)
+
+
+async def run(nats_url: str) -> None:
+    """Serve until told to stop."""
+    ledger_connection = await connection.connect(nats_url, "attorn services ledger", lambda e: ledger.on_error(e))
+    ledger = JetStreamLedger(ledger_connection)
+    relay_connection = await connection.connect(nats_url, "attorn relay")
+    async with LiveDirectory(ledger).following() as directory, asyncio.TaskGroup() as group:
+        streams = Streams(ledger, RULES, directory)
+        broker = NatsBroker(
+            nats_url, name="attorn services", logger=logs.quiet("faststream"), apply_types=False, **connection.OPTIONS
+        )
+        for slice_ in SLICES:
+            slice_.build(broker, streams, now)
+        intake.build(broker, streams, intake.Quarantine(ledger_connection))
+        relaying = group.create_task(relay.run(ledger, relay_connection), name="relay")
+        app = FastStream(broker, logger=None)
+
+        @app.after_startup
+        async def ready() -> None:
+            log.info("services ready", extra={"position": await ledger.last(), "slices": len(SLICES)})
+            print("READY", flush=True)
+
+        @app.on_shutdown
+        async def drain() -> None:
+            # FastStream drops requests that wait in its queue; those that were delivered are answered first.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(DRAIN_S):
+                    await drain_requests(broker)
+
+        await app.run()
+        relaying.cancel()
+    await ledger_connection.close()
+    await relay_connection.close()
+
+
+async def drain_requests(broker: NatsBroker) -> None:
+    """Stop taking requests, and answer those that have been delivered."""
+    subscribers = [
+        s
+        for s in broker.subscribers
+        if getattr(s, "subscription", None) is not None and hasattr(s.subscription, "drain")
+    ]
+
+    async def finish(subscriber: object) -> None:
+        subscription, subscriber.subscription = subscriber.subscription, None  # type: ignore[attr-defined]
+        await subscription.drain()
+
+    await asyncio.gather(*(finish(s) for s in subscribers), return_exceptions=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="attorn services", description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--nats-url", default="nats://127.0.0.1:4222")
+    parser.add_argument("--data", default=None, help="the data directory; the services keep nothing in it")
+    options = parser.parse_args(arguments)
+    logs.configure()
+    try:
+        import uvloop
+
+        runner = uvloop.run
+    except ImportError:
+        runner = asyncio.run
+    try:
+        runner(run(options.nats_url))
+    except KeyboardInterrupt:
+        return 130
+    except Exception:
+        log.exception("services failed")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Participants: humans, agents, teams and systems, their roles and successors."""

@@ -1,0 +1,1 @@
+"""Policies: published versions of the rules that work is pinned to."""

@@ -1,0 +1,54 @@
+"""Policies: the declarative rules, in versions, that work is pinned to."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from attorn.contracts.envelope import Event
+from attorn.contracts.policy import PolicyPublished, PublishPolicy
+from attorn.contracts.refusal import Breach, Unreadable
+from attorn.projections.directory import Directory
+from attorn.services.transact import Context
+
+
+class Policy(msgspec.Struct, frozen=True, tag="policy"):
+    newest: PolicyPublished | None = None
+
+
+initial = Policy()
+state_type = Policy
+
+
+def decide(policy: Policy, command: PublishPolicy, context: Context) -> Sequence[msgspec.Struct]:
+    """The next version; none when it says what the newest says."""
+    if getattr(command.rules, command.kind) is None:
+        raise Unreadable(f"a {command.kind} policy says its rules here", f"rules.{command.kind}")
+    newest = policy.newest
+    said = PolicyPublished(
+        version=newest.version if newest is not None else 1,
+        kind=command.kind,
+        rules=command.rules,
+        effective_at=command.effective_at,
+    )
+    if newest is None:
+        return [said]
+    return [] if newest == said else [msgspec.structs.replace(said, version=newest.version + 1)]
+
+
+def check(policy: Policy, event: Event, directory: Directory) -> Iterator[Breach]:
+    """Which rules about policies `event` breaks."""
+    if isinstance(event.data, PolicyPublished) and event.data.rules.escalation is not None:
+        ladder = event.data.rules.escalation.ladder
+        if not ladder or not any(directory.names_person(target) for target in ladder[-1].targets):
+            detail = "nobody on the last rung is a person who is here, or a role that one holds"
+            yield Breach(rule="ladder-human", detail=detail, field="data.rules.escalation.ladder")
+
+
+def evolve(policy: Policy, event: Event) -> Policy:
+    """What is true of the policy afterwards."""
+    return Policy(event.data) if isinstance(event.data, PolicyPublished) else policy
+
+
+def attributes(policy: Policy, stream: str, actor: str, directory: Directory) -> dict[str, Any]:
+    return {}

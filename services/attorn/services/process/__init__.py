@@ -1,0 +1,1 @@
+"""Processes: published versions and their owners."""

@@ -1,0 +1,1 @@
+"""Relay: every event once more, where subscribers can choose."""

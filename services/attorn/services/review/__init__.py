@@ -1,0 +1,1 @@
+"""Reviews: verdicts on outputs, and their release."""

@@ -1,0 +1,1 @@
+"""Sources: systems that report facts, and their custodians."""

@@ -1,0 +1,343 @@
+"""The two loops that every service runs: `transact` for commands, `record` for facts.
+
+Both load the stream, judge, append at the version that they judged, and start again when somebody was faster. They
+differ in what a broken rule means: a command is refused, a fact is recorded with the breach as a warning.
+"""
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
+from typing import Any, Final, Protocol, TypeVar
+from weakref import WeakValueDictionary
+
+import msgspec
+
+from attorn.contracts import codec
+from attorn.contracts.envelope import SEVERITY_NUMBERS, Entry, Event
+from attorn.contracts.escalation import WorkEscalated
+from attorn.contracts.ledger import BATCH_MAX, Append, Ledger
+from attorn.contracts.refusal import Breach, Conflict, Receipt, Refused, Unavailable
+from attorn.projections.directory import Directory
+from attorn.services.directory import LiveDirectory
+
+ATTEMPTS_MAX: Final = 8
+STREAMS_CACHED_MAX: Final = 4_096
+
+S = TypeVar("S", contravariant=True)
+C = TypeVar("C", contravariant=True)
+
+
+class Context(msgspec.Struct, frozen=True, kw_only=True):
+    """What a decision may know beside the stream: who asks, what time it is, who and what there is, a fresh id."""
+
+    actor: str
+    at: datetime
+    directory: Directory
+    new_id: str
+
+
+class Decide(Protocol[S, C]):
+    """Translates a command into payloads; none when it is already so. Raises Refused when it cannot be said at all."""
+
+    def __call__(self, state: S, command: C, context: Context, /) -> Sequence[msgspec.Struct]: ...
+
+
+class Rules(Protocol):
+    """What one kind of stream obeys: a module with these is one."""
+
+    @property
+    def initial(self) -> Any: ...
+    @property
+    def state_type(self) -> type[Any]: ...
+    def check(self, state: Any, event: Event, directory: Directory, /) -> Iterator[Breach]: ...
+    def evolve(self, state: Any, event: Event, /) -> Any: ...
+    def attributes(self, state: Any, stream: str, actor: str, directory: Directory, /) -> dict[str, Any]:
+        """What the envelope of a decision says beside who and when: `correlationid`, `onbehalfof`."""
+        ...
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True):
+    """A command as it came: `id` is the caller's, so that asking again with it carries out once."""
+
+    stream: str
+    body: msgspec.Struct
+    actor: str
+    at: datetime
+    id: str
+    source: str
+    traceparent: str | None = None
+
+
+class Fact(msgspec.Struct, frozen=True, kw_only=True):
+    """A publisher's event as it came: the event, its bytes, and the source that the broker authenticated."""
+
+    event: Event
+    body: bytes
+    source: str
+
+    @property
+    def stream(self) -> str:
+        return self.event.subject
+
+
+class Held(msgspec.Struct, frozen=True):
+    """What a stream holds under a (`source`, `id`): where, and the digest of the bytes that its publisher sent."""
+
+    position: int
+    digest: bytes
+    time: datetime
+
+
+class Loaded(msgspec.Struct):
+    """A stream as folded so far: `version` and `position` are those of its newest event."""
+
+    state: Any
+    version: int = 0
+    position: int = 0
+    ids: dict[tuple[str, str], Held] = {}
+
+    def take(self, rules: Rules, entry: Entry, position: int) -> None:
+        """Fold in one event that is on the log."""
+        event = entry.event
+        self.state = rules.evolve(self.state, event)
+        self.version, self.position = event.version, position
+        self.ids.setdefault((event.source, event.id), Held(position, _digest(entry), event.time))
+
+
+class Streams:
+    """The streams that a service works on: loaded from the ledger, cached with their version.
+
+    A stale copy does no harm: the append at its version is refused as a conflict, and it is loaded again. In one
+    process the work on one stream is done one after the other, so that only other processes can cause a conflict.
+    """
+
+    def __init__(self, ledger: Ledger, kinds: Mapping[str, Rules], directory: LiveDirectory) -> None:
+        self.ledger, self.directory = ledger, directory
+        self._kinds = kinds
+        self._loaded: OrderedDict[str, Loaded] = OrderedDict()
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def rules(self, stream: str) -> Rules:
+        return self._kinds[stream.partition("/")[0]]
+
+    async def load(self, stream: str) -> Loaded:
+        found = self._loaded.get(stream)
+        if found is not None:
+            self._loaded.move_to_end(stream)
+            return found
+        rules = self.rules(stream)
+        loaded = Loaded(rules.initial)
+        for recorded in await self.ledger.read(stream):
+            loaded.take(rules, Entry(recorded.event, recorded.body), recorded.position)
+        self._loaded[stream] = loaded
+        if len(self._loaded) > STREAMS_CACHED_MAX:
+            self._loaded.popitem(last=False)
+        return loaded
+
+    def forget(self, stream: str) -> None:
+        """Load `stream` again next time: what is cached may not be what is on the log."""
+        self._loaded.pop(stream, None)
+
+    @asynccontextmanager
+    async def holding(self, streams: Iterable[str]) -> AsyncIterator[None]:
+        """One after the other on each of `streams`; taken in one order, so that no two holders wait for each other."""
+        async with AsyncExitStack() as held:
+            for stream in sorted(set(streams)):
+                lock = self._locks.get(stream)
+                if lock is None:
+                    lock = self._locks[stream] = asyncio.Lock()
+                await held.enter_async_context(lock)
+            yield
+
+
+async def transact(streams: Streams, command: Command, decide: Decide[Any, Any]) -> Receipt:
+    """Carry out one command: load, decide, check, append; on a conflict, again.
+
+    Returns the receipt of its last event; when it is already so, of the stream's newest event, and nothing is recorded.
+    Raises Refused with every broken rule, Conflict after ATTEMPTS_MAX lost races, Unavailable when the log is.
+    """
+    stream, rules = command.stream, streams.rules(command.stream)
+    async with streams.holding([stream]):
+        conflict: Conflict | None = None
+        for _ in range(ATTEMPTS_MAX):
+            loaded = await streams.load(stream)
+            held = loaded.ids.get((command.source, command.id))
+            if held is not None:
+                return Receipt(position=held.position, event_id=command.id, stream=stream, time=held.time)
+            try:
+                entries = _judge(loaded, rules, command, decide, streams.directory.view)
+            except Refused:
+                # Nobody is refused on old news: what was recorded a moment ago may be what is missing.
+                if not await streams.directory.catch_up():
+                    raise
+                entries = _judge(loaded, rules, command, decide, streams.directory.view)
+            if not entries:
+                return Receipt(position=loaded.position, event_id=command.id, stream=stream, time=command.at)
+            try:
+                position = await streams.ledger.append(stream, loaded.version, entries)
+            except Conflict as lost:
+                streams.forget(stream)
+                conflict = lost
+                continue
+            except BaseException:
+                streams.forget(stream)  # whether it was recorded is not known here; the log says
+                raise
+            for place, entry in enumerate(entries, start=position - len(entries) + 1):
+                loaded.take(rules, entry, place)
+            return Receipt(position=position, event_id=entries[-1].event.id, stream=stream, time=command.at)
+        assert conflict is not None
+        raise conflict
+
+
+async def record(streams: Streams, facts: Sequence[Fact]) -> list[Receipt | Refused]:
+    """Record what happened elsewhere, in order: a receipt for each, with the rules that it broke as warnings.
+
+    A fact that is on the log already, byte for byte, yields its first receipt again. Other bytes under the same
+    (`source`, `id`) are not recorded: Refused with `conflict`. Raises Unavailable when the log is; then any of the
+    facts may have been recorded, and sending them again tells.
+    """
+    replies: list[Receipt | Refused] = []
+    for start in range(0, len(facts), BATCH_MAX):
+        replies += await _record(streams, facts[start : start + BATCH_MAX])
+    return replies
+
+
+async def _record(streams: Streams, facts: Sequence[Fact]) -> list[Receipt | Refused]:
+    try:
+        return await _record_together(streams, facts)
+    except Refused as refused:
+        # The log holds one of these ids in another stream. Halving finds which, and costs the others nothing.
+        if len(facts) == 1:
+            return [refused]
+        half = len(facts) // 2
+        return await _record(streams, facts[:half]) + await _record(streams, facts[half:])
+
+
+async def _record_together(streams: Streams, facts: Sequence[Fact]) -> list[Receipt | Refused]:
+    names = {fact.stream for fact in facts}
+    async with streams.holding(names):
+        for _ in range(ATTEMPTS_MAX):
+            batch = _Batch()
+            for fact in facts:
+                batch.admit(fact, await streams.load(fact.stream))
+            try:
+                ends = await streams.ledger.append_all(batch.appends()) if batch.entries else []
+            except Conflict:
+                for stream in names:
+                    streams.forget(stream)
+                continue
+            except BaseException:
+                for stream in names:
+                    streams.forget(stream)  # whether it was recorded is not known here; the log says
+                raise
+            await streams.directory.catch_up()
+            return batch.settle(ends, streams)
+        raise Unavailable(f"other writers were faster {ATTEMPTS_MAX} times on {min(names)}")
+
+
+class _Batch:
+    """Facts on their way to the log in one append: what each becomes, and what is answered for it."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, list[Entry]] = {}
+        self._loaded: dict[str, Loaded] = {}
+        # For each fact a finished answer, or the stream and index of its entry; one entry serves repeated deliveries.
+        self._replies: list[Receipt | Refused | tuple[str, int]] = []
+        self._admitted: dict[tuple[str, str, str], tuple[int, bytes]] = {}
+
+    def admit(self, fact: Fact, loaded: Loaded) -> None:
+        stream, event = fact.stream, fact.event
+        digest = _digest_of(codec.published(fact.body))
+        held = loaded.ids.get((event.source, event.id))
+        again = self._admitted.get((stream, event.source, event.id))
+        if held is not None:
+            same = held.digest == digest
+            receipt = Receipt(position=held.position, event_id=event.id, stream=stream, time=held.time)
+            self._replies.append(receipt if same else _conflict(fact, f"position {held.position}"))
+        elif again is not None:
+            self._replies.append((stream, again[0]) if again[1] == digest else _conflict(fact, "this same batch"))
+        else:
+            entries = self.entries.setdefault(stream, [])
+            self._loaded[stream] = loaded
+            self._admitted[stream, event.source, event.id] = (len(entries), digest)
+            self._replies.append((stream, len(entries)))
+            version = loaded.version + len(entries) + 1
+            entries.append(codec.stamp(event, fact.body, version, **_attributes(fact)))
+
+    def appends(self) -> list[Append]:
+        return [Append(name, self._loaded[name].version, tuple(entries)) for name, entries in self.entries.items()]
+
+    def settle(self, ends: Sequence[int], streams: Streams) -> list[Receipt | Refused]:
+        """Fold what was recorded into the cached streams, and give each fact its answer."""
+        receipts: dict[tuple[str, int], Receipt] = {}
+        for (stream, entries), end in zip(self.entries.items(), ends, strict=True):
+            rules, loaded = streams.rules(stream), self._loaded[stream]
+            for index, entry in enumerate(entries):
+                position = end - len(entries) + 1 + index
+                broken = tuple(rules.check(loaded.state, entry.event, streams.directory.view))
+                loaded.take(rules, entry, position)
+                receipts[stream, index] = Receipt(
+                    position=position, event_id=entry.event.id, stream=stream, time=entry.event.time, warnings=broken
+                )
+        return [receipts[reply] if isinstance(reply, tuple) else reply for reply in self._replies]
+
+
+def _judge(
+    loaded: Loaded, rules: Rules, command: Command, decide: Decide[Any, Any], directory: Directory
+) -> list[Entry]:
+    """What carrying out `command` would record. Raises Refused with every rule that it would break."""
+    if not directory.is_here(command.actor):
+        raise Refused(Breach(rule="unregistered-actor", detail=f"{command.actor} is not registered or has left"))
+    context = Context(actor=command.actor, at=command.at, directory=directory, new_id=command.id)
+    payloads = decide(loaded.state, command.body, context)
+    attributes = _actor(command.actor, directory) | {
+        "source": command.source,
+        "subject": command.stream,
+        "time": command.at,
+        "traceparent": command.traceparent,
+        **rules.attributes(loaded.state, command.stream, command.actor, directory),
+    }
+    entries: list[Entry] = []
+    breaches: list[Breach] = []
+    state = loaded.state
+    for number, payload in enumerate(payloads):
+        # The first event has the command's id, the others derive theirs, so that a repeated command is recognised.
+        cause = {"id": f"{command.id}.{number}", "causationid": command.id} if number else {"id": command.id}
+        event = codec.event(payload, **attributes, **_severity(payload), **cause)
+        breaches += rules.check(state, event, directory)
+        state = rules.evolve(state, event)
+        entries.append(codec.seal(event, loaded.version + number + 1))
+    if breaches:
+        raise Refused(*breaches)
+    return entries
+
+
+def _actor(id: str, directory: Directory) -> dict[str, Any]:
+    kinds = {"human": "user", "system": "system"}
+    return {"authid": id, "authtype": kinds.get(directory.kind(id) or "", "service_account")}
+
+
+def _attributes(fact: Fact) -> dict[str, Any]:
+    return {"authid": fact.source, "authtype": "system", **_severity(fact.event.data)}
+
+
+def _severity(payload: Any) -> dict[str, Any]:
+    if not isinstance(payload, WorkEscalated):
+        return {}
+    return {"severitynumber": SEVERITY_NUMBERS[payload.severity], "severitytext": payload.severity}
+
+
+def _conflict(fact: Fact, where: str) -> Refused:
+    detail = f"{fact.event.source} used the id {fact.event.id!r} before, at {where}, for other bytes; use a new id"
+    return Refused(Breach(rule="conflict", detail=detail, field="id"))
+
+
+def _digest(entry: Entry) -> bytes:
+    return _digest_of(codec.published_part(entry))
+
+
+def _digest_of(published: bytes) -> bytes:
+    return hashlib.blake2b(published, digest_size=16).digest()

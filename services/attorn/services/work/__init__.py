@@ -1,0 +1,1 @@
+"""Work items: defining, assigning, verifying, completing, and who answers for them."""
