@@ -2,6 +2,8 @@
 
 import pytest
 
+pytest_plugins = ["broker", "attorn_services"]
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # As properties of the test, so that JUnit reports carry them too; tools/requirements_table.py prints them.

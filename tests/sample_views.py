@@ -130,7 +130,9 @@ def _view(name: str, row: type, keys: Any, apply: Any, *, version: int = 1, inde
 
 
 def tally(version: int = 1) -> View:
-    return _view("tally", Tally, lambda r: (r.stream,), _tally, version=version, indexes=(("last_at",), ("events", "key")))
+    return _view(
+        "tally", Tally, lambda r: (r.stream,), _tally, version=version, indexes=(("last_at",), ("events", "key"))
+    )
 
 
 LINES = _view("lines", Line, lambda r: (f"{r.position:010d}",), _line, indexes=(("stream",),))
@@ -150,7 +152,7 @@ def views(directory: Directory) -> tuple[View, ...]:
 
 
 def broken(at: Sequence[int], *, where: str) -> View:
-    """Tally under another name, which fails at the positions `at`: in `keys`, in `apply`, or by a row not to be stored."""
+    """A tally that fails at the positions `at`: in `keys`, in `apply`, or by a row that cannot be stored."""
 
     class Row(Tally, frozen=True):
         pass

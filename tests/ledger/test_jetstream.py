@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from nats.aio.client import Client
 
-from attorn.contracts.envelope import Recorded
+from attorn.contracts.envelope import Entry, Recorded
 from attorn.contracts.ledger import Append
 from attorn.contracts.refusal import Conflict, Refused, Unavailable
 from attorn.services.ledger.follow import LogDamaged
@@ -224,6 +224,7 @@ async def test_a_publish_that_is_not_permitted_says_so_at_once(tmp_path: Path) -
         authorization { users: [
             { user: admin, password: a }
             { user: service, password: s, permissions: { publish: { allow: [">"], deny: ["attorn.ev.policy.>"] } } }
+            { user: reader, password: r, permissions: { publish: { deny: ["$JS.API.CONSUMER.CREATE.>"] } } }
         ] }
     """
     async with configured(tmp_path, permissions) as port:
@@ -241,27 +242,40 @@ async def test_a_publish_that_is_not_permitted_says_so_at_once(tmp_path: Path) -
                 )
             assert time.monotonic() - started < 1
             assert await ledger.append("work/W-1", 0, entries("work/W-1", 1, 1)) == 1
+        async with connected(f"nats://reader:r@{HOST}:{port}") as (_, ledger):
+            with pytest.raises(Unavailable, match=r"not permitted to publish to \$js\.api\.consumer\.create"):
+                await everything(ledger)
 
 
-async def test_a_log_without_room_says_so_and_can_still_be_read(tmp_path: Path) -> None:
-    async with configured(tmp_path, "", limit="max_file_store: 1MB") as port:
-        async with connected(f"nats://{HOST}:{port}") as (nc, ledger):
-            await provision(nc)
-            recorded = 0
-            with pytest.raises(Unavailable, match=r"the log refused: .*(storage|resources)") as unavailable:
-                for number in range(200):
-                    stream = f"work/W-{number}"
-                    await ledger.append(stream, 0, [entry(stream, version, "x" * 200) for version in range(1, 101)])
-                    recorded += 100
-            assert unavailable.value.recorded == "no"
-            assert 100 < recorded == len(await everything(ledger))
+async def test_a_log_without_room_says_so_and_a_torn_batch_is_completed_when_there_is(tmp_path: Path) -> None:
+    def batch(number: int) -> list[Entry]:
+        return [entry(f"work/W-{number}", version, "x" * 200) for version in range(1, 101)]
+
+    full = 0
+    async with (
+        configured(tmp_path, "", limit="max_file_store: 1MB") as port,
+        connected(f"nats://{HOST}:{port}", timeout=0.3) as (nc, ledger),
+    ):
+        await provision(nc)
+        with pytest.raises(Unavailable, match="the log refused: insufficient resources") as unavailable:
+            for full in range(100):
+                await ledger.append(f"work/W-{full}", 0, batch(full))
+        # The server stored a part of the last one and did not answer; nobody is told that nothing was recorded.
+        assert unavailable.value.recorded == "unknown"
+        assert 100 * full < await ledger.last() < 100 * (full + 1)
+        with pytest.raises(Unavailable, match="the log refused: insufficient resources") as unavailable:
+            await ledger.append("work/W-other", 0, entries("work/W-other", 1, 1))
+        assert unavailable.value.recorded == "no"
+    async with configured(tmp_path, "") as port, connected(f"nats://{HOST}:{port}") as (nc, ledger):
+        assert await ledger.append(f"work/W-{full}", 0, batch(full)) == 100 * (full + 1)
+        assert bodies(list(await ledger.read(f"work/W-{full}"))) == [each.body for each in batch(full)]
 
 
 async def test_without_the_stream_readers_and_writers_are_told_to_provision(fresh_nats: Broker) -> None:
     async with connected(fresh_nats.url, timeout=0.2, patience=0.5) as (_, ledger):
         with pytest.raises(Unavailable, match="there is no stream ATTORN"):
             await everything(ledger)
-        with pytest.raises(Unavailable, match="nobody answers") as unavailable:
+        with pytest.raises(Unavailable, match=r"stream not found|nobody answers") as unavailable:
             await ledger.append("work/W-1", 0, entries("work/W-1", 1, 1))
         assert unavailable.value.recorded == "no"
 
@@ -327,6 +341,16 @@ async def test_a_follower_that_starts_before_the_server_waits_for_it(fresh_log: 
             assert positions(await following) == [1, 2, 3]
 
 
+async def test_a_follower_whose_connection_is_closed_for_good_says_so(log: JetStreamLedger, url: str) -> None:
+    async with connected(url) as (nc, ledger):
+        following = asyncio.create_task(pages_until(ledger, 1))
+        await asyncio.sleep(0.1)
+        await nc.close()
+        with pytest.raises(Unavailable, match="closed"):
+            async with asyncio.timeout(3):
+                await following
+
+
 async def test_a_slow_follower_misses_nothing_and_holds_little(log: JetStreamLedger) -> None:
     for first in range(1, 12_001, 1000):
         await log.append("work/W-1", first - 1, entries("work/W-1", first, first + 999))
@@ -385,8 +409,9 @@ async def test_a_follower_leaves_no_consumer_behind(log: JetStreamLedger, admin:
     await log.append("work/W-1", 0, entries("work/W-1", 1, 3))
     await everything(log)
 
-    await until(lambda: True)
-    assert (await ask(admin, "CONSUMER.NAMES.ATTORN"))["consumers"] is None
+    async with asyncio.timeout(2):
+        while (await ask(admin, "CONSUMER.NAMES.ATTORN"))["consumers"]:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
 
 
 def positions(pages: list[Any]) -> list[int]:
@@ -395,7 +420,7 @@ def positions(pages: list[Any]) -> list[int]:
 
 async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
-        while not holds():
+        while not holds():  # noqa: ASYNC110 - what is waited for sets no Event
             await asyncio.sleep(0.01)
 
 
@@ -409,9 +434,8 @@ async def configured(directory: Path, lines: str, limit: str = "") -> AsyncItera
     """A nats-server with a configuration of its own; its port."""
     port = free_port()
     configuration = directory / "nats.conf"
-    configuration.write_text(
-        f'listen: "{HOST}:{port}"\njetstream {{ store_dir: "{directory}/store", sync_interval: always\n{limit} }}\n{lines}'
-    )
+    store = f'store_dir: "{directory}/store", sync_interval: always'
+    configuration.write_text(f'listen: "{HOST}:{port}"\njetstream {{ {store}\n{limit} }}\n{lines}')
     process = await asyncio.create_subprocess_exec(
         find_server(), "-c", configuration, stderr=asyncio.subprocess.DEVNULL
     )

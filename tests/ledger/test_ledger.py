@@ -89,11 +89,26 @@ async def test_the_same_bytes_at_the_same_place_count_as_recorded(ledger: Ledger
     assert await ledger.last() == 4
 
 
-async def test_an_append_that_is_there_in_part_only_is_a_conflict(ledger: Ledger) -> None:
+async def test_an_append_that_is_there_in_part_is_completed(ledger: Ledger) -> None:
     await ledger.append("work/W-1", 0, entries("work/W-1", 1, 2))
 
-    with pytest.raises(Conflict, match=r"work/W-1 is at 2, not 0"):
-        await ledger.append("work/W-1", 0, entries("work/W-1", 1, 3))
+    assert await ledger.append("work/W-1", 0, entries("work/W-1", 1, 4)) == 4
+    assert [recorded.version for recorded in await ledger.read("work/W-1")] == [1, 2, 3, 4]
+    # Unless something else is in the way of the rest.
+    with pytest.raises(Conflict, match=r"work/W-1 is at 4, not 2"):
+        await ledger.append("work/W-1", 2, [*entries("work/W-1", 3, 3), entry("work/W-1", 4, "Another")])
+
+
+async def test_a_batch_of_which_some_is_there_records_the_others(ledger: Ledger) -> None:
+    await ledger.append("work/W-2", 0, entries("work/W-2", 1, 1))
+    await ledger.append("work/W-3", 0, entries("work/W-3", 1, 2))
+
+    ends = await ledger.append_all(
+        [Append(f"work/W-{number}", 0, tuple(entries(f"work/W-{number}", 1, 2))) for number in (1, 2, 3, 4)]
+    )
+
+    assert ends == [5, 6, 3, 8]
+    assert await ledger.last() == 8
 
 
 async def test_of_fifty_who_append_at_once_one_wins_each_version(ledger: Ledger) -> None:

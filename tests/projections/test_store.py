@@ -12,15 +12,15 @@ from pathlib import Path
 
 import msgspec
 import pytest
-import sample_views as sample
-from sample_views import Crowd, Kind, Line, Notes, Tally
 
+import sample_views as sample
 from attorn.contracts.envelope import Recorded
 from attorn.contracts.refusal import Unavailable
 from attorn.projections.directory import Directory
 from attorn.projections.fold import Rows, View
 from attorn.projections.store import sqlite
 from attorn.projections.store.sqlite import MEMORY, Gap, SQLiteViews, take_over
+from sample_views import Crowd, Kind, Line, Notes, Tally
 
 LOG = sample.log(600)
 NAMES = ("tally", "lines", "notes", "kinds", "crowd")

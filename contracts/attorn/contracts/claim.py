@@ -2,6 +2,8 @@
 
 A claim stands in the stream of its key, or in the work item's own where the item itself is what is claimed.
 
+`by` and `team` are who let go, and for which team, where a system reports what people did.
+
 Class names and field names here are the stored format. Add a field with a default, or add a new version; never rename,
 never remove.
 """
@@ -43,6 +45,8 @@ class ClaimReleased(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     claim_id: Id
     candidates: tuple[ParticipantId, ...] = ()
     reason: Text = ""
+    by: ParticipantId | None = None
+    team: ParticipantId | None = None
 
 
 class ClaimExpired(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -5,7 +5,7 @@ from typing import Any, Final, Union
 
 import msgspec
 
-from attorn.contracts.envelope import Entry, Event, Unknown, sequence
+from attorn.contracts.envelope import SERVICE_ATTRIBUTES, Entry, Event, Unknown, sequence
 from attorn.contracts.messages import EVENT_BY_TYPE
 
 
@@ -27,7 +27,7 @@ def _envelope(payload: type[msgspec.Struct]) -> type[Event]:
 ENVELOPES: Final[dict[type, type[Event]]] = {payload: _envelope(payload) for payload in EVENT_BY_TYPE.values()}
 
 _encoder: Final = msgspec.json.Encoder()
-_known: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder(Union[tuple(ENVELOPES.values())])
+_known: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder(Union[tuple(ENVELOPES.values())])  # noqa: UP007
 
 
 class _Foreign(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,9 +46,16 @@ class _Foreign(msgspec.Struct, frozen=True, kw_only=True):
     correlationid: str | None = None
     causationid: str | None = None
     traceparent: str | None = None
+    tracestate: str | None = None
+    severitynumber: int | None = None
+    severitytext: str | None = None
+    dataschema: str | None = None
 
 
 _foreign: Final = msgspec.json.Decoder(_Foreign)
+
+_UNFIT: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What a decoder raises for bytes that are not ours, brackets without end among them."""
 
 
 def event(payload: msgspec.Struct, **attributes: Any) -> Event:
@@ -73,9 +80,15 @@ def stamp(event: Event, body: bytes, version: int, **attributes: Any) -> Entry:
     What the service says of it goes in front; the publisher's own bytes follow from their first attribute on, to the
     letter, so that two deliveries can be compared, and a signature over them checked, for ever.
     """
-    ours = {"sequence": sequence(version), **attributes}
-    placed: Event = msgspec.structs.replace(event, **ours)
-    return Entry(placed, _encoder.encode(ours)[:-1] + b"," + published(body))
+    assert attributes.keys() <= set(SERVICE_ATTRIBUTES), attributes
+    placed: Event = msgspec.structs.replace(event, sequence=sequence(version), **attributes)
+    return Entry(placed, _front(placed) + published(body))
+
+
+def _front(event: Event) -> bytes:
+    # In an order of its own, so that the front of a stored body can be told again from what is in it.
+    ours = {name: value for name in SERVICE_ATTRIBUTES if (value := getattr(event, name)) is not None}
+    return _encoder.encode(ours)[:-1] + b","
 
 
 def published(body: bytes) -> bytes:
@@ -85,15 +98,7 @@ def published(body: bytes) -> bytes:
 
 def published_part(entry: Entry) -> bytes:
     """What the publisher sent of a stored event; of an event that we made ourselves, all of it."""
-    event = entry.event
-    ours = {
-        "sequence": event.sequence,
-        "authid": event.authid,
-        "authtype": event.authtype,
-        "severitynumber": event.severitynumber,
-        "severitytext": event.severitytext,
-    }
-    front = _encoder.encode({name: value for name, value in ours.items() if value is not None})[:-1] + b","
+    front = _front(entry.event)
     return entry.body[len(front) :] if entry.body.startswith(front) else entry.body
 
 
@@ -105,14 +110,14 @@ def decode(body: bytes, stream: str = "", recorded_at: datetime | None = None) -
     try:
         known: Event = _known.decode(body)
         return known
-    except (msgspec.DecodeError, UnicodeDecodeError) as reason:
+    except _UNFIT as reason:
         return _salvage(body, stream, recorded_at, str(reason))
 
 
 def _salvage(body: bytes, stream: str, recorded_at: datetime | None, reason: str) -> Event:
     try:
         found = _foreign.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as worse:
+    except _UNFIT as worse:
         at = recorded_at or datetime.fromisoformat("1970-01-01T00:00:00+00:00")
         unreadable = Unknown(type="", raw=body, reason=str(worse))
         return Event(specversion="1.0", id="", source="", subject=stream, time=at, data=unreadable)

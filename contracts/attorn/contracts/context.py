@@ -1,5 +1,7 @@
 """Context: what is shared so that others can go on with the work.
 
+`by` and `team` are who wrote it, and for which team, where a system reports what people did.
+
 Class names and field names here are the stored format. Add a field with a default, or add a new version; never rename,
 never remove.
 """
@@ -8,7 +10,7 @@ from typing import ClassVar
 
 import msgspec
 
-from attorn.contracts.ids import Ref, Text, WorkId
+from attorn.contracts.ids import ParticipantId, Ref, Text, WorkId
 
 
 class ContextShared(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -26,6 +28,8 @@ class NoteAdded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     type: ClassVar[str] = "attorn.note.added.v1"
 
     text: Text
+    by: ParticipantId | None = None
+    team: ParticipantId | None = None
 
 
 class AddNote(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -6,7 +6,8 @@ here, with the field named and the fix said, so that nothing stands on the log t
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -24,6 +25,11 @@ INTEGER_MAX: Final = 2**53 - 1
 
 _EXTENSION: Final = re.compile(r"[a-z0-9]{1,20}")
 _ATTRIBUTES: Final = frozenset(Event.__struct_fields__) | {"type"}
+# msgspec also reads what RFC 3339 does not know (`+0000`, a space for the T); other readers do not.
+_INSTANT: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+_LACKING: Final = re.compile(r"Object missing required field `(.*)`")
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -46,26 +52,33 @@ def fact(body: bytes) -> Event:
             raise Unreadable("is said by the service that records the event; leave it out", name)
     for name, value in document.items():
         if not _EXTENSION.fullmatch(name):
-            raise Unreadable("attribute names are 1 to 20 lower-case letters or digits", name)
-        if name not in _ATTRIBUTES and not isinstance(value, str | int | bool):
-            raise Unreadable("an extension attribute is a string, an integer or a boolean", name)
+            raise Unreadable("attribute names are 1 to 20 lower-case letters or digits", _brief(name))
+        # In CloudEvents an attribute that is null is an attribute that is left out.
+        if name not in _ATTRIBUTES:
+            if value is not None and not isinstance(value, str | int):
+                raise Unreadable("an extension attribute is a string, an integer or a boolean", name)
+        elif name != "data" and value is not None and not isinstance(value, str):
+            raise Unreadable("is a string", name)
     subjects.stream(document["subject"])
     if document.get("datacontenttype", "application/json") != "application/json":
         raise Unreadable("must be application/json", "datacontenttype")
     if "data" not in document:
         raise Unreadable("is required, an object", "data")
+    if not _INSTANT.fullmatch(document["time"]):
+        raise Unreadable("is an instant with its offset, as in 2026-03-02T09:00:00Z (RFC 3339)", "time")
 
     event = decode(body)
     payload = EVENT_BY_TYPE.get(document["type"])
     if payload is None:
         if event.type != document["type"]:
-            raise Unreadable(_reason(event), "time")
+            raise _unreadable(_reason(event))
+        _universal(event)
         return event
     if isinstance(event.data, Unknown):
-        place, reason = _place(event.data.reason)
-        raise Unreadable(reason, place)
+        raise _unreadable(event.data.reason)
     for field in unknown_fields(document["data"], payload, "data"):
-        raise Unreadable(f"is not a field of {document['type']}; the schema lists those that are", field)
+        raise Unreadable(f"is not a field of {document['type']}; the schema lists those that are", _brief(field))
+    _universal(event)
     return event
 
 
@@ -77,11 +90,17 @@ def command(body: bytes, shape: type[T]) -> T:
     try:
         found = msgspec.json.decode(body, type=shape)
     except msgspec.ValidationError as error:
-        place, reason = _place(str(error))
-        raise Unreadable(reason, place) from None
-    for field in unknown_fields(document, shape, ""):
-        raise Unreadable(f"is not a field of {shape.__name__}", field)
+        # Of an unknown field msgspec does not say where it stands.
+        if str(error).startswith("Object contains unknown field"):
+            _refuse_strays(document, shape)
+        raise _unreadable(str(error)) from None
+    _refuse_strays(document, shape)
     return found
+
+
+def _refuse_strays(document: Any, shape: type[msgspec.Struct]) -> None:
+    for field in unknown_fields(document, shape, ""):
+        raise Unreadable(f"is not a field of {shape.__name__}", _brief(field))
 
 
 def parse(body: bytes) -> Any:
@@ -101,10 +120,13 @@ def parse(body: bytes) -> Any:
         raise Unreadable(f"not JSON at line {error.lineno}, column {error.colno}: {error.msg}") from None
     except RecursionError:
         raise Unreadable(f"nested deeper than {DEPTH_MAX} levels") from None
+    except Unreadable as found:
+        raise _located(text, found) from None
+    # First the depth: whatever walks the document after that may recurse.
+    if text.count("{") + text.count("[") > DEPTH_MAX:
+        _depth(document, 1)
     if "\\u" in text:
         _characters(document, "")
-    if text.count("{") + text.count("[") > DEPTH_MAX:
-        _depth(document, 0)
     return document
 
 
@@ -119,7 +141,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for name, _ in pairs:
             if name in seen:
-                raise Unreadable("stands twice in one object; readers differ on which one counts", name)
+                raise Unreadable("stands twice in one object; readers differ on which one counts", _brief(name))
             seen.add(name)
     return found
 
@@ -141,34 +163,89 @@ def _float(digits: str) -> float:
     return number
 
 
+def _located(text: str, found: Unreadable) -> Unreadable:
+    """`found`, with the whole path of what it is about. Only a refusal pays for looking it up."""
+
+    def kept(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def checked(value: Any) -> Any:
+            try:
+                return check(value)
+            except Unreadable as wrong:
+                return wrong
+
+        return checked
+
+    def wrongs(value: Any, path: str) -> Iterator[Unreadable]:
+        if isinstance(value, Unreadable):
+            yield Unreadable(value.reason, _brief(".".join(filter(None, (path, value.field)))) or None)
+        elif isinstance(value, dict):
+            for name, item in value.items():
+                yield from wrongs(item, f"{path}.{name}" if path else name)
+        elif isinstance(value, list):
+            for index, item in enumerate(value):
+                yield from wrongs(item, f"{path}[{index}]")
+
+    try:
+        document = json.loads(
+            text,
+            object_pairs_hook=kept(_object),
+            parse_constant=kept(_constant),
+            parse_int=kept(_integer),
+            parse_float=kept(_float),
+        )
+        return next(wrongs(document, ""), found)
+    except (ValueError, RecursionError):
+        return found
+
+
 def _characters(value: Any, path: str) -> None:
     if isinstance(value, str):
         if "\x00" in value:
-            raise Unreadable("has the character U+0000, which databases refuse", path)
+            raise Unreadable("has the character U+0000, which databases refuse", _brief(path) or None)
         if any("\ud800" <= c <= "\udfff" for c in value):
-            raise Unreadable("has a lone surrogate, which is no character", path)
+            raise Unreadable("has a lone surrogate, which is no character", _brief(path) or None)
     elif isinstance(value, dict):
         for name, item in value.items():
-            _characters(name, path)
-            _characters(item, f"{path}.{name}" if path else name)
+            place = f"{path}.{name}" if path else name
+            _characters(name, place)
+            _characters(item, place)
     elif isinstance(value, list):
         for index, item in enumerate(value):
             _characters(item, f"{path}[{index}]")
 
 
 def _depth(value: Any, depth: int) -> None:
+    """`depth` is the level that `value` is on when it is an object or an array."""
+    if not isinstance(value, dict | list):
+        return
     if depth > DEPTH_MAX:
         raise Unreadable(f"nested deeper than {DEPTH_MAX} levels")
-    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+    for item in value.values() if isinstance(value, dict) else value:
         _depth(item, depth + 1)
 
 
-def _place(reason: str) -> tuple[str | None, str]:
-    """msgspec says `Expected … - at `$.data.accountable``: the place, and the sentence without it."""
-    sentence, at, place = reason.partition(" - at `$.")
-    if TOKEN in sentence.replace("\\\\", "\\"):
+def _universal(event: Event) -> None:
+    try:
+        event.time.astimezone(UTC)
+    except OverflowError:
+        raise Unreadable("is outside the years 1 to 9999 in UTC", "time") from None
+
+
+def _unreadable(reason: str) -> Unreadable:
+    """msgspec says `Expected … - at `$.data.accountable``: the sentence without the place, and the place."""
+    sentence, _, place = reason.partition(" - at `$.")
+    place = place.rstrip("`")
+    if lacking := _LACKING.fullmatch(sentence):
+        place, sentence = f"{place}.{lacking[1]}" if place else lacking[1], "is required"
+    elif TOKEN in sentence.replace("\\\\", "\\"):
         sentence = "an identifier is 1 to 64 letters, digits, '-' or '_'"
-    return (place.rstrip("`") if at else None), sentence
+    return Unreadable(_brief(sentence), _brief(place) or None)
+
+
+def _brief(text: str) -> str:
+    """`text` fit for an answer: what a sender wrote may be as long as a message, and no text at all."""
+    text = text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\u0000")
+    return text if len(text) <= 200 else f"{text[:199]}…"
 
 
 def _reason(event: Event) -> str:

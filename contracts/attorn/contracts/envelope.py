@@ -54,7 +54,10 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def version(self) -> int:
         """The event's place in its stream, from 1; 0 before it has one."""
-        return int(self.sequence) if self.sequence else 0
+        try:
+            return int(self.sequence) if self.sequence else 0
+        except ValueError:  # somebody else's sequence: reading the log never raises
+            return 0
 
     # What the eventsourcing library asks of a domain event; these two are all of it.
     @property

@@ -1,5 +1,7 @@
 """Execution: somebody carries the work out; what they did, what they had to ask, how it ended.
 
+`by` and `team` are who did it, and for which team, where a system reports what people did.
+
 Class names and field names here are the stored format. Add a field with a default, or add a new version; never rename,
 never remove.
 """
@@ -60,6 +62,7 @@ class ExecutionStarted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     instructions_dig: Digest | None = None
     agent_version: Name | None = None
     model: Model | None = None
+    team: ParticipantId | None = None
 
 
 class ExecutionProgressed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -70,6 +73,8 @@ class ExecutionProgressed(msgspec.Struct, frozen=True, kw_only=True, omit_defaul
     execution_id: Id
     percent: Percent | None = None
     note: Text = ""
+    by: ParticipantId | None = None
+    team: ParticipantId | None = None
 
 
 class ExecutionActionRecorded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -123,6 +128,8 @@ class ExecutionInputRequired(msgspec.Struct, frozen=True, kw_only=True, omit_def
     schema: dict[str, Any] | None = None
     options: tuple[Option, ...] = ()
     respond_by: Timestamp | None = None
+    by: ParticipantId | None = None
+    team: ParticipantId | None = None
 
 
 class ExecutionInputProvided(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,6 +1,6 @@
 """The ledger as its readers and writers see it: append with a version, read, follow. The one port of the system."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
 import msgspec
@@ -53,7 +53,7 @@ class Ledger(Protocol):
         """The position of the newest event of a kind of streams, or of all; 0 when there is none."""
         ...
 
-    def follow(self, after: int = 0, kinds: Sequence[str] = ()) -> AsyncIterator[Page]:
+    def follow(self, after: int = 0, kinds: Sequence[str] = ()) -> AsyncGenerator[Page, None]:
         """Every event with a position greater than `after`, in order, and then as they come; an end only by cancelling.
 
         With `kinds`, only events of those kinds of streams. What is there already comes in large pages.

@@ -1,5 +1,8 @@
 """Work: what is to be done, why, by when, how it will be judged, and where it stands.
 
+`by` is who did it where a system reports what people did, and `team` for which team; a command says neither, since
+who gave it is the envelope's word.
+
 Class names and field names here are the stored format. Add a field with a default, or add a new version; never rename,
 never remove.
 """
@@ -128,6 +131,8 @@ class WorkReadied(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     when: Text = ""
     how: Text = ""
     missing: tuple[Layer, ...] = ()
+    by: ParticipantId | None = None
+    team: ParticipantId | None = None
 
 
 class WorkReprioritized(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -148,6 +153,7 @@ class WorkAssigned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     executor: ParticipantId
     mode: AssignmentMode = "assign"
     reason: Text = ""
+    team: ParticipantId | None = None
 
 
 class WorkUnassigned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -175,6 +181,8 @@ class WorkSubmitted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
     outputs: tuple[Id, ...] = ()
     note: Text = ""
+    by: ParticipantId | None = None
+    team: ParticipantId | None = None
 
 
 class WorkVerified(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -193,6 +201,8 @@ class WorkCompleted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
     cycle: Cycle | None = None
     note: Text = ""
+    by: ParticipantId | None = None
+    team: ParticipantId | None = None
 
 
 class WorkReopened(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -211,6 +221,8 @@ class WorkSuspended(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
     reason: Text = ""
     until: Timestamp | None = None
+    by: ParticipantId | None = None
+    team: ParticipantId | None = None
 
 
 class WorkResumed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -219,6 +231,8 @@ class WorkResumed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     type: ClassVar[str] = "attorn.work.resumed.v1"
 
     reason: Text = ""
+    by: ParticipantId | None = None
+    team: ParticipantId | None = None
 
 
 class WorkFailed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -229,6 +243,8 @@ class WorkFailed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     error_class: Name | None = None
     retryable: bool = False
     reason: Text = ""
+    by: ParticipantId | None = None
+    team: ParticipantId | None = None
 
 
 class WorkCancelled(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -238,6 +254,7 @@ class WorkCancelled(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
     by: ParticipantId | None = None
     reason: Text = ""
+    team: ParticipantId | None = None
 
 
 class WorkSuperseded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

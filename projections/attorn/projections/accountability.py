@@ -1,8 +1,8 @@
 """Ownership: for every work item, whom the log names to answer for it, by which event; and so who answers, and why.
 
 The rows hold only what the log says of the item itself. Who answers is resolved when it is asked, through the
-directory: so a succession, a new process owner or a new custodian holds for all work at once, and an earlier position is
-answered as it was then.
+directory: so a succession, a new process owner or a new custodian holds for all work at once, and an earlier position
+is answered as it was then.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -65,6 +65,8 @@ def apply(row: Row | None, recorded: Recorded, key: str) -> Row | None:
     if row is not None and event.time < row.earliest[-1].time:
         stamp = Stamp(recorded.position, event.time, recorded.recorded_at)
         row = msgspec.structs.replace(row, earliest=(*row.earliest, stamp))
+    named: str | None
+    process: str | None
     match data:
         case WorkDefined():
             # The first definition stands: a second one is a finding and moves nobody.
@@ -217,9 +219,8 @@ def answers(directory: Directory, person: str, asof: AsOf = NOW) -> tuple[str, l
     custodians = ((id, c) for id in directory.sources if (c := directory.custodian(id, asof)) is not None)
     kept, with_custodian = _led(custodians, directory, person, asof)
 
-    root = directory.root_custodian(asof)
-    ledger = root is not None and _leads(directory, root, asof) == person
-    where, parameters = ("1=1", []) if ledger else ("1=0", list[Any]())
+    is_last = directory.answerable(None, asof=asof).person == person
+    where, parameters = "1=1" if is_last else "1=0", list[Any]()
     for column, mine, anybody in (
         ("source", kept, with_custodian),
         ("process", owned, with_owner),
@@ -338,22 +339,8 @@ def _led(
     pairs: Iterable[tuple[str, str]], directory: Directory, person: str, asof: AsOf
 ) -> tuple[list[str], list[str]]:
     """Of pairs of a key and who stands for it: the keys that lead to `person`, and those that lead to anybody."""
-    led = [(key, _leads(directory, id, asof)) for key, id in pairs]
+    led = [(key, directory.successor(id, asof)) for key, id in pairs]
     return [key for key, to in led if to == person], [key for key, to in led if to is not None]
-
-
-def _leads(directory: Directory, id: str, asof: AsOf) -> str | None:
-    """Who answers when `id` is named and nobody stands in: a person who is here; None when there is no such person."""
-    passed: set[str] = set()
-    while id not in passed and directory.kind(id, asof) == "human":
-        if directory.is_here(id, asof):
-            return id
-        passed.add(id)
-        departure = next(fact for fact in directory.participants[id].left if asof.covers(fact.stamp))
-        if departure.value.successor is None:
-            return None
-        id = departure.value.successor
-    return None
 
 
 def _among(column: str, values: Sequence[str]) -> str:

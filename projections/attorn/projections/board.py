@@ -5,8 +5,9 @@ items: how often each was reopened or changed hands, and how long nothing happen
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -14,10 +15,35 @@ from attorn.contracts.accountability import AccountabilityTransferred
 from attorn.contracts.claim import ClaimExpired, ClaimReleased
 from attorn.contracts.deadline import DeadlineSet
 from attorn.contracts.envelope import Recorded
-from attorn.contracts.escalation import EscalationCancelled, EscalationReopened, EscalationResolved, WorkEscalated
-from attorn.contracts.execution import ExecutionInputRequired
+from attorn.contracts.escalation import (
+    EscalationCancelled,
+    EscalationContext,
+    EscalationReopened,
+    EscalationResolved,
+    WorkEscalated,
+)
+from attorn.contracts.execution import (
+    ExecutionInputProvided,
+    ExecutionInputRequired,
+    ExecutionStarted,
+    WorkExecuted,
+)
 from attorn.contracts.ids import Priority
-from attorn.contracts.work import WorkClarified, WorkCompleted, WorkDefined, WorkReopened, WorkReprioritized
+from attorn.contracts.review import ReviewRequested, WorkReviewed
+from attorn.contracts.work import (
+    WorkAssigned,
+    WorkCancelled,
+    WorkClarified,
+    WorkCompleted,
+    WorkDefined,
+    WorkFailed,
+    WorkReadied,
+    WorkReopened,
+    WorkReprioritized,
+    WorkSubmitted,
+    WorkSuperseded,
+    WorkVerified,
+)
 from attorn.projections import timeline
 from attorn.projections.directory import NOW, AsOf
 from attorn.projections.fold import Rows
@@ -33,8 +59,6 @@ GAP = timedelta(days=7)
 FINISHED: Final = ENDED | {"submitted", "verified"}
 """The states of work that is not open: handed in, or ended."""
 
-T = TypeVar("T")
-
 
 class Question(msgspec.Struct, frozen=True):
     """An open question of an item, and who has to answer it."""
@@ -45,12 +69,28 @@ class Question(msgspec.Struct, frozen=True):
     respond_by: datetime | None
 
 
+class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the fold has to remember of an item beside its columns.
+
+    `gaps_s` are the seconds of each time longer than GAP in which nothing happened. `closed`: what happened last
+    brought the item to its end.
+    """
+
+    life: Lifecycle = Lifecycle()
+    questions: tuple[Question, ...] = ()
+    escalations: tuple[str, ...] = ()
+    candidates: tuple[str, ...] = ()
+    gaps_s: tuple[int, ...] = ()
+    last_executor: str | None = None
+    closed: bool = False
+
+
 class Row(msgspec.Struct, frozen=True):
     """One work item. Times are those at which things happened.
 
-    `named`, `process` and `source` are what it takes to resolve who answers. `executor` carries it out, `waiting_on`
-    has to answer before it goes on. `gaps_s` are the seconds of each time longer than GAP in which nothing happened.
-    `disordered` says that something was recorded after what happened later.
+    `named`, `process` and `source` are what it takes to resolve who answers. `executor` carries it out, `team` is where
+    it lies, `waiting_on` has to answer before it goes on. `disordered` says that something was recorded after what
+    happened later; `reopened_directly` counts the times that nothing else happened between the end and the reopening.
     """
 
     key: str
@@ -71,22 +111,19 @@ class Row(msgspec.Struct, frozen=True):
     due_at: datetime | None = None
     named: str | None = None
     source: str | None = None
+    team: str | None = None
     executor: str | None = None
-    last_executor: str | None = None
     executor_changes: int = 0
     waiting_on: str | None = None
     open_inputs: int = 0
     open_escalations: int = 0
-    candidates: tuple[str, ...] = ()
     defined_at: datetime | None = None
     submitted_at: datetime | None = None
     ended_at: datetime | None = None
     completed_at: datetime | None = None
     reopened: int = 0
-    gaps_s: tuple[int, ...] = ()
-    life: Lifecycle = Lifecycle()
-    questions: tuple[Question, ...] = ()
-    escalations: tuple[str, ...] = ()
+    reopened_directly: int = 0
+    kept: Kept = Kept()
 
 
 def keys(recorded: Recorded) -> Sequence[str]:
@@ -100,66 +137,76 @@ def apply(row: Row | None, recorded: Recorded, key: str) -> Row:
     event = recorded.event
     data, time = event.data, event.time
     if row is None:
-        before = Row(key, "", 0, recorded.position, recorded.position, time, time, recorded.recorded_at, events=0,
-                     source=event.authid if event.authtype == "system" else None)  # fmt: skip
-    else:
-        before = row
+        source = event.authid if event.authtype == "system" else None
+        at = recorded.position
+        row = Row(key, "", 0, at, at, time, time, recorded.recorded_at, events=0, source=source)
+    kept = row.kept
     changes: dict[str, Any] = {
-        "events": before.events + 1,
+        "events": row.events + 1,
         "last_position": recorded.position,
         "last_recorded_at": recorded.recorded_at,
     }
-    if time > before.last_time:
+    keeps: dict[str, Any] = {}
+    if time > row.last_time:
         changes["last_time"] = time
-        if time - before.last_time > GAP:
-            changes["gaps_s"] = (*before.gaps_s, round((time - before.last_time).total_seconds()))
-    elif time < before.last_time:
+        if time - row.last_time > GAP:
+            keeps["gaps_s"] = (*kept.gaps_s, round((time - row.last_time).total_seconds()))
+    elif time < row.last_time:
         changes["disordered"] = True
-        if time < before.first_time:
+        if time < row.first_time:
             changes["first_time"] = time
 
-    life = step(before.life, data).after
-    if life is not before.life:
-        changes["life"] = life
-        if life.state != before.state:
-            _moved(before, life, time, changes)
-        if life.inputs != before.life.inputs:
-            changes["open_inputs"] = len(life.inputs)
-        if life.cycle != before.cycle:
-            changes["cycle"] = life.cycle
-    executor = timeline.executes(data, before.executor)
-    if executor != before.executor:
+    life = step(kept.life, data).after
+    if life is not kept.life and life != kept.life:
+        keeps["life"] = life
+        if life.state != row.state:
+            _moved(row, life, time, changes)
+        changes["cycle"] = life.cycle
+        changes["open_inputs"] = len(life.inputs)
+    executor = timeline.executes(data, row.executor)
+    if executor != row.executor:
         changes["executor"] = executor
-        if executor is not None and executor != before.last_executor:
-            changes["last_executor"] = executor
-            changes["executor_changes"] = before.executor_changes + (before.last_executor is not None)
+        if executor is not None and executor != kept.last_executor:
+            keeps["last_executor"] = executor
+            changes["executor_changes"] = row.executor_changes + (kept.last_executor is not None)
+    team = getattr(data, "team", None)
+    if team is not None:
+        changes["team"] = team
     taken = _TAKEN.get(type(data))
     if taken is not None:
-        taken(before, data, time, changes)
-    if life is not before.life:
-        questions = changes.get("questions", before.questions)
-        if questions:
-            questions = tuple(q for q in questions if q.request_id in life.inputs)
-            changes["questions"] = questions
-        waits = life.state == "waiting_input" and questions
+        taken(row, data, time, changes, keeps)
+    questions = keeps.get("questions", kept.questions)
+    if questions:
+        questions = tuple(question for question in questions if question.request_id in life.inputs)
+        keeps["questions"] = questions
+        waits = questions and life.state == "waiting_input"
         changes["waiting_on"] = questions[-1].of if waits else None
-    return msgspec.structs.replace(before, **changes)
+    # What an import concludes from an event beside it, with an id such as `7.1`, is not one more that happened.
+    if "." not in event.id or data.__class__ in _CLOSING:
+        closed = data.__class__ in _CLOSING and life.state in FINISHED
+        if closed is not kept.closed:
+            keeps["closed"] = closed
+    if keeps:
+        changes["kept"] = msgspec.structs.replace(kept, **keeps)
+    return msgspec.structs.replace(row, **changes)
 
 
-def _moved(before: Row, life: Lifecycle, time: datetime, changes: dict[str, Any]) -> None:
+def _moved(row: Row, life: Lifecycle, time: datetime, changes: dict[str, Any]) -> None:
     changes["state"] = life.state
     if life.state == "submitted":
         changes["submitted_at"] = time
     if life.state in ENDED:
         changes["ended_at"] = time
-    elif before.ended_at is not None:
+    elif row.ended_at is not None:
         changes["ended_at"] = changes["completed_at"] = None
 
 
-# ---- what else an event says of the item
+# ---- what else an event says of the item: changes of columns, and of what is kept
+
+_Changes: TypeAlias = dict[str, Any]
 
 
-def _defined(row: Row, data: WorkDefined, time: datetime, changes: dict[str, Any]) -> None:
+def _defined(row: Row, data: WorkDefined, time: datetime, changes: _Changes, keeps: _Changes) -> None:
     # The first definition stands: a second one is a finding and changes nothing.
     if row.defined_at is not None:
         return
@@ -171,76 +218,78 @@ def _defined(row: Row, data: WorkDefined, time: datetime, changes: dict[str, Any
     changes["priority"] = data.priority
     changes["due_at"] = data.due_at
     changes["named"] = data.accountable
-    changes["candidates"] = data.candidates
+    keeps["candidates"] = data.candidates
 
 
-def _clarified(row: Row, data: WorkClarified, time: datetime, changes: dict[str, Any]) -> None:
+def _clarified(row: Row, data: WorkClarified, time: datetime, changes: _Changes, keeps: _Changes) -> None:
     if row.defined_at is None:
         return
-    for field, type in _CLARIFIED.items():
+    for field, type, into in (
+        ("title", str, changes),
+        ("priority", Priority, changes),
+        ("due_at", datetime | None, changes),
+        ("candidates", tuple[str, ...], keeps),
+    ):
         change = data.changes.get(field)
         if change is not None:
-            try:
-                changes[field] = msgspec.convert(change.new, type)
-            except msgspec.ValidationError:
-                continue  # a fact may say what no definition could; it is a finding and changes nothing
+            # A fact may say what no definition could; that is a finding and changes nothing.
+            with suppress(msgspec.ValidationError):
+                into[field] = msgspec.convert(change.new, type)
 
 
-_CLARIFIED: Final[dict[str, Any]] = {
-    "title": str,
-    "priority": Priority,
-    "due_at": datetime | None,
-    "candidates": tuple[str, ...],
-}
-
-
-def _transferred(row: Row, data: AccountabilityTransferred, time: datetime, changes: dict[str, Any]) -> None:
+def _transferred(row: Row, data: AccountabilityTransferred, time: datetime, changes: _Changes, keeps: _Changes) -> None:
     changes["named"] = data.to
 
 
-def _reprioritized(row: Row, data: WorkReprioritized, time: datetime, changes: dict[str, Any]) -> None:
+def _reprioritized(row: Row, data: WorkReprioritized, time: datetime, changes: _Changes, keeps: _Changes) -> None:
     changes["priority"] = data.new
 
 
-def _due(row: Row, data: DeadlineSet, time: datetime, changes: dict[str, Any]) -> None:
+def _due(row: Row, data: DeadlineSet, time: datetime, changes: _Changes, keeps: _Changes) -> None:
     if data.kind == "completion":
         changes["due_at"] = data.new
 
 
-def _offered(row: Row, data: ClaimReleased | ClaimExpired, time: datetime, changes: dict[str, Any]) -> None:
+def _offered(row: Row, data: ClaimReleased | ClaimExpired, time: datetime, changes: _Changes, keeps: _Changes) -> None:
     if data.candidates:
-        changes["candidates"] = data.candidates
+        keeps["candidates"] = data.candidates
 
 
-def _asked(row: Row, data: ExecutionInputRequired, time: datetime, changes: dict[str, Any]) -> None:
+def _asked(row: Row, data: ExecutionInputRequired, time: datetime, changes: _Changes, keeps: _Changes) -> None:
     question = Question(data.request_id, data.from_, data.question[:500], data.respond_by)
-    changes["questions"] = (*(q for q in row.questions if q.request_id != data.request_id), question)
+    keeps["questions"] = (*(q for q in row.kept.questions if q.request_id != data.request_id), question)
 
 
-def _escalated(row: Row, data: WorkEscalated | EscalationReopened, time: datetime, changes: dict[str, Any]) -> None:
-    if data.escalation_id not in row.escalations:
-        changes["escalations"] = (*row.escalations, data.escalation_id)
-        changes["open_escalations"] = len(row.escalations) + 1
+def _escalated(
+    row: Row, data: WorkEscalated | EscalationReopened, time: datetime, changes: _Changes, keeps: _Changes
+) -> None:
+    if data.escalation_id not in row.kept.escalations:
+        keeps["escalations"] = (*row.kept.escalations, data.escalation_id)
+        changes["open_escalations"] = row.open_escalations + 1
 
 
 def _settled(
-    row: Row, data: EscalationResolved | EscalationCancelled, time: datetime, changes: dict[str, Any]
+    row: Row, data: EscalationResolved | EscalationCancelled, time: datetime, changes: _Changes, keeps: _Changes
 ) -> None:
-    if data.escalation_id in row.escalations:
-        changes["escalations"] = tuple(e for e in row.escalations if e != data.escalation_id)
-        changes["open_escalations"] = len(row.escalations) - 1
+    if data.escalation_id in row.kept.escalations:
+        keeps["escalations"] = tuple(e for e in row.kept.escalations if e != data.escalation_id)
+        changes["open_escalations"] = row.open_escalations - 1
 
 
-def _completed(row: Row, data: WorkCompleted, time: datetime, changes: dict[str, Any]) -> None:
+def _completed(row: Row, data: WorkCompleted, time: datetime, changes: _Changes, keeps: _Changes) -> None:
     changes["completed_at"] = time
 
 
-def _reopened(row: Row, data: WorkReopened, time: datetime, changes: dict[str, Any]) -> None:
+def _reopened(row: Row, data: WorkReopened, time: datetime, changes: _Changes, keeps: _Changes) -> None:
     changes["reopened"] = row.reopened + 1
+    changes["reopened_directly"] = row.reopened_directly + row.kept.closed
     changes["submitted_at"] = None
 
 
-_TAKEN: Final[dict[type, Callable[[Row, Any, datetime, dict[str, Any]], None]]] = {
+_CLOSING: Final = frozenset(
+    {WorkExecuted, WorkSubmitted, WorkVerified, WorkCompleted, WorkFailed, WorkCancelled, WorkSuperseded}
+)
+_TAKEN: Final[dict[type, Callable[[Row, Any, datetime, _Changes, _Changes], None]]] = {
     WorkDefined: _defined,
     WorkClarified: _clarified,
     AccountabilityTransferred: _transferred,
@@ -263,46 +312,50 @@ _TAKEN: Final[dict[type, Callable[[Row, Any, datetime, dict[str, Any]], None]]] 
 
 def actions(row: Row) -> tuple[str, ...]:
     """The verbs of the commands that the state machine has a way for now; who may give them is another question."""
-    verbs = [*_ACTIONS[row.state], *_ALWAYS]
-    if row.state not in ENDED:
-        verbs += _WHILE_OPEN
-        if row.defined_at is None:
-            verbs.append("work.define")
-        if row.open_inputs:
-            verbs.append("execution.provide_input")
+    life = row.kept.life
+    verbs = {verb for verb, payload in _LEADING.items() if step(life, payload).allowed}
+    verbs |= _ALWAYS
+    if life.state not in ENDED:
+        verbs |= _WHILE_OPEN
+    if life.state == "in_progress":
+        verbs |= _WHILE_WORKING
+    if life.state in ("submitted", "verified", "completed"):
+        verbs.add("output.release")
+    if row.defined_at is None:
+        verbs.add("work.define")
+    if not row.open_inputs:
+        verbs.discard("execution.provide_input")
     if row.open_escalations:
-        verbs += ("escalation.acknowledge", "escalation.answer", "escalation.resolve", "escalation.cancel")
-    return tuple(sorted(set(verbs)))
+        verbs |= _WHILE_ESCALATED
+    return tuple(sorted(verbs))
 
 
-_ALWAYS: Final = ("accountability.offer", "accountability.transfer", "note.add")
-_WHILE_OPEN: Final = ("work.cancel", "work.clarify", "work.delegate", "work.escalate", "work.fail")
-_EXECUTING: Final = (
-    "execution.progress",
-    "execution.record_action",
-    "execution.require_input",
-    "review.request",
-    "work.execute",
-    "work.submit",
+_ALWAYS: Final = frozenset({"accountability.offer", "accountability.transfer", "note.add"})
+_WHILE_OPEN: Final = frozenset({"work.clarify", "work.delegate"})
+_WHILE_WORKING: Final = frozenset({"execution.progress", "execution.record_action"})
+_WHILE_ESCALATED: Final = frozenset(
+    {"escalation.acknowledge", "escalation.answer", "escalation.resolve", "escalation.cancel"}
 )
-_ACTIONS: Final[dict[str, tuple[str, ...]]] = {
-    "": (),
-    "discovered": ("work.ready", "work.assign", "execution.start"),
-    "defined": ("work.ready", "work.assign", "execution.start"),
-    "ready": ("work.assign", "execution.start"),
-    "claimed": ("work.assign", "execution.start"),
-    "in_progress": ("execution.start", *_EXECUTING),
-    "waiting_input": ("execution.require_input",),
-    "blocked": (),
-    "suspended": (),
-    "in_review": ("review.request", "work.review"),
-    "submitted": ("output.release", "review.request", "work.reopen", "work.submit", "work.verify"),
-    "verified": ("output.release", "work.complete", "work.reopen"),
-    "completed": ("output.release", "work.reopen"),
-    "failed": ("work.reopen",),
-    "cancelled": (),
-    "superseded": (),
+_LEADING: Final[dict[str, Any]] = {
+    "work.ready": WorkReadied(),
+    "work.assign": WorkAssigned(executor=""),
+    "execution.start": ExecutionStarted(execution_id="", executor=""),
+    "execution.require_input": ExecutionInputRequired(execution_id="", request_id="", from_="", question=""),
+    "execution.provide_input": ExecutionInputProvided(request_id="", response="respond"),
+    "work.execute": WorkExecuted(execution_id="", result="completed"),
+    "review.request": ReviewRequested(review_id="", output_id="", output_dig=""),
+    "work.review": WorkReviewed(review_id="", output_id="", output_dig="", verdict="approved", reviewer=""),
+    "work.submit": WorkSubmitted(),
+    "work.verify": WorkVerified(),
+    "work.complete": WorkCompleted(),
+    "work.reopen": WorkReopened(),
+    "work.fail": WorkFailed(),
+    "work.cancel": WorkCancelled(),
+    "work.escalate": WorkEscalated(
+        escalation_id="", reason="manual", raised_by="", context=EscalationContext(summary="")
+    ),
 }
+"""The event that each command leads to, as far as the state machine looks at it."""
 
 
 class Then(msgspec.Struct, frozen=True, kw_only=True):
@@ -316,15 +369,14 @@ class Then(msgspec.Struct, frozen=True, kw_only=True):
     waiting_on: str | None
 
 
-def was(rows: Rows, asof: AsOf = NOW) -> Iterator[Then]:
-    """Every item that was there as of `asof`, as it was, in order of its id.
+def was(rows: Rows, asof: AsOf = NOW, after: str = "") -> Iterator[Then]:
+    """Every item that was there as of `asof`, as it was, in order of its id, and behind `after`.
 
     Each item's events are taken in the order in which they happened, then in the order of the log. Most items are done
     by then, or as they are now, and cost one row; only the others are folded again, from the timeline.
     """
     position = rows.position if asof.position is None else min(asof.position, rows.position)
     there, there_parameters = _until(asof, position, "first_position", "first_time", None)
-    after = ""
     while True:
         page = rows.select(Row, f"key > ? AND {there}", [after, *there_parameters], "key", _PAGE)
         moved = [r.key for r in page if not _settled_by(r, asof, position)]
@@ -354,9 +406,7 @@ def _settled_by(row: Row, asof: AsOf, position: int) -> bool:
     )
 
 
-def _folded(
-    rows: Rows, works: Sequence[str], asof: AsOf, position: int
-) -> Iterator[tuple[str, timeline.Standing]]:
+def _folded(rows: Rows, works: Sequence[str], asof: AsOf, position: int) -> Iterator[tuple[str, timeline.Standing]]:
     if not works:
         return
     covered, parameters = _until(asof, position, "position", "time", "recorded_at")
@@ -370,9 +420,7 @@ def _folded(
         yield work, timeline.standing(events)
 
 
-def _until(
-    asof: AsOf, position: int, place: str, happened: str, recorded: str | None
-) -> tuple[str, list[Any]]:
+def _until(asof: AsOf, position: int, place: str, happened: str, recorded: str | None) -> tuple[str, list[Any]]:
     conditions, parameters = [f"{place} <= ?"], list[Any]([position])
     if asof.at is not None:
         conditions.append(f"{happened} <= ?")

@@ -93,6 +93,7 @@ class Role(msgspec.Struct, frozen=True):
     role: str
     scope: str
     granted: bool
+    valid_until: datetime | None = None
 
 
 class Process(msgspec.Struct, frozen=True):
@@ -100,7 +101,7 @@ class Process(msgspec.Struct, frozen=True):
 
     id: str
     versions: tuple[Fact[ProcessPublished], ...] = ()
-    retired: tuple[Fact[int], ...] = ()
+    retired: tuple[Fact[int | None], ...] = ()
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,8 +147,8 @@ class Directory(msgspec.Struct):
                 self.participants[id] = replace(who, suspended=False)
             case ParticipantManagerChanged(new=new) if who is not None:
                 self.participants[id] = replace(who, reports_to=new)
-            case RoleGranted(role=role, scope=scope):
-                self.roles = (*self.roles, Fact(stamp, Role(id, role, scope, True)))
+            case RoleGranted(role=role, scope=scope, valid_until=until):
+                self.roles = (*self.roles, Fact(stamp, Role(id, role, scope, True, until)))
             case RoleRevoked(role=role, scope=scope):
                 self.roles = (*self.roles, Fact(stamp, Role(id, role, scope, False)))
             case SourceRegistered() as source:
@@ -182,20 +183,39 @@ class Directory(msgspec.Struct):
         who = self.participants.get(id)
         return who.name if who is not None else id
 
-    def holds(self, id: str, role: str, scope: str | None = None, asof: AsOf = NOW) -> bool:
-        """Whether `id` holds `role` now, in `scope` or any."""
-        held = [f.value.granted for f in self.roles if asof.covers(f.stamp) and f.value.participant == id
-                and f.value.role == role and (scope is None or f.value.scope == scope)]  # fmt: skip
-        return bool(held) and held[-1]
+    def is_suspended(self, id: str) -> bool:
+        """Whether `id` was stopped and may not go on yet."""
+        who = self.participants.get(id)
+        return who is not None and who.suspended
+
+    def holds(self, id: str, role: str, scope: str | None = None, asof: AsOf = NOW, at: datetime | None = None) -> bool:
+        """Whether `id` holds `role`, in `scope` or any; with `at`, whether it had not lapsed by then either."""
+        held: dict[str, Role] = {}
+        for fact in self.roles:
+            said = fact.value
+            if asof.covers(fact.stamp) and said.participant == id and said.role == role and scope in (None, said.scope):
+                held[said.scope] = said
+        at = at or asof.at
+        return any(r.granted and (at is None or r.valid_until is None or at <= r.valid_until) for r in held.values())
+
+    def persons(self, target: str) -> tuple[str, ...]:
+        """The persons who are here that `target`, a role or a participant, leads to. A role of that name wins."""
+        holders = dict.fromkeys(f.value.participant for f in self.roles if f.value.role == target)
+        found = tuple(id for id in holders if self.is_person(id) and self.holds(id, target))
+        return found or ((target,) if self.is_person(target) else ())
+
+    def successor(self, id: str, asof: AsOf = NOW) -> str | None:
+        """The person who is here that `id` leads to: themselves, or whoever succeeded them; None when nobody."""
+        return self._here(id, asof, [])
 
     def names_person(self, target: str) -> bool:
-        """Whether `target`, a participant or a role, leads to a person who is here. A role of that name wins."""
-        holders = [f.value.participant for f in self.roles if f.value.role == target]
-        return any(self.is_person(id) and self.holds(id, target) for id in holders) or self.is_person(target)
+        """Whether `target`, a participant or a role, leads to a person who is here."""
+        return bool(self.persons(target))
 
     def root_custodian(self, asof: AsOf = NOW) -> str | None:
-        """Who answers when nobody else does: who was made custodian of the ledger last, and still is."""
-        grants = [f for f in self.roles if f.value.role == "custodian" and f.value.scope == "" and asof.knows(f.stamp)]
+        """Who answers when nobody else does: the last person who was made custodian of the ledger, and still is."""
+        grants = [f for f in self.roles if f.value.role == "custodian" and f.value.scope == ""
+                  and asof.knows(f.stamp) and self.kind(f.value.participant, asof) == "human"]  # fmt: skip
         # A custodian answers also for what happened before there was one: the first that is known stands in.
         held: list[str] = []
         for fact in [f for f in grants if asof.covers(f.stamp)] or grants[:1]:
@@ -205,20 +225,43 @@ class Directory(msgspec.Struct):
             elif held != [who]:
                 # The last custodian stays until another takes over: a ledger is never without one.
                 held = [h for h in held if h != who]
-        return held[-1] if held else None
+        # Whoever leads to nobody any more, having left without a successor, steps back behind the others.
+        leading = [id for id in held if self.successor(id, asof) is not None]
+        return next(reversed(leading or held), None)
 
     # ---- processes, policies, sources
 
     def process(self, id: str, version: int | None = None, asof: AsOf = NOW) -> ProcessPublished | None:
-        """The published version `version` of a process, or its newest."""
-        found = [f.value for f in self.processes.get(id, Process(id)).versions
+        """The published version `version` of a process, or its newest; before there was any, its first."""
+        known = [f for f in self.processes.get(id, Process(id)).versions
                  if asof.knows(f.stamp) and (version is None or f.value.version == version)]  # fmt: skip
+        covered = [f for f in known if asof.covers(f.stamp)] or known[:1]
+        return covered[-1].value if covered else None
+
+    def process_in_force(self, id: str, at: datetime) -> ProcessPublished | None:
+        """The version of a process under which new work begins at that time."""
+        found = [f.value for f in self.processes.get(id, Process(id)).versions
+                 if (f.value.effective_at is None or f.value.effective_at <= at)
+                 and not self.is_retired(id, f.value.version, at)]  # fmt: skip
         return found[-1] if found else None
+
+    def is_retired(self, id: str, version: int, at: datetime) -> bool:
+        """Whether no new work begins under this version of a process at that time."""
+        process = self.processes.get(id, Process(id))
+        published = max((f.stamp.position for f in process.versions if f.value.version == version), default=0)
+        return any(f.value in (None, version) and f.stamp.position > published and f.stamp.time <= at
+                   for f in process.retired)  # fmt: skip
 
     def policy(self, id: str, version: int | None = None, asof: AsOf = NOW) -> PolicyPublished | None:
         """The published version `version` of a policy, or its newest."""
         found = [f.value for f in self.policies.get(id, ())
                  if asof.knows(f.stamp) and (version is None or f.value.version == version)]  # fmt: skip
+        return found[-1] if found else None
+
+    def policy_in_force(self, id: str, at: datetime) -> PolicyPublished | None:
+        """The version of a policy that work is pinned to at that time."""
+        found = [f.value for f in self.policies.get(id, ())
+                 if f.value.effective_at is None or f.value.effective_at <= at]  # fmt: skip
         return found[-1] if found else None
 
     def custodian(self, source: str, asof: AsOf = NOW) -> str | None:
@@ -236,13 +279,18 @@ class Directory(msgspec.Struct):
 
         The named person or, if they left, their successor; else the owner of the process, else the custodian of
         the source, else the ledger's. Only a person who is here is an answer, and every candidate can be passed on
-        through successions. None only while the ledger has no custodian at all.
+        through successions; the last custodian of the ledger stays, even gone, until there is another. None only while
+        the ledger has no custodian at all.
         """
         steps: list[str] = []
         for candidate, basis in self._candidates(named, process, source, asof):
             person = self._here(candidate, asof, steps)
             if person is not None:
                 return Answer(person=person, basis="successor" if person != candidate else basis, steps=tuple(steps))
+        if (root := self.root_custodian(asof)) is not None:
+            # Also who left answers, as long as there is nobody else: work is never without a person.
+            steps.append(f"{root} stays custodian of the ledger until another is appointed")
+            return Answer(person=root, basis="ledger custodian", steps=tuple(steps))
         return Answer(person=None, basis="nobody", steps=(*steps, "the ledger has no custodian"))
 
     def _candidates(

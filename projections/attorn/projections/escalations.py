@@ -22,7 +22,7 @@ class Row(msgspec.Struct, frozen=True):
     """One escalation. Its id is the publisher's own, and so is unique within its work item only: the key has both.
 
     `status` is open, acknowledged, answered, exhausted, resolved or cancelled; the last two are the end, unless it is
-    reopened. `rung` is the step of the ladder that it is on, 0 before anybody was told; `told` are the persons told last.
+    reopened. `rung` is the step of the ladder that it is on, 0 before anybody was told; `told` are those told last.
     """
 
     key: str

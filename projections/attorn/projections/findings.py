@@ -1,10 +1,10 @@
 """Findings: every rule that a recorded event broke, by the same rules that refuse commands, folded over the log.
 
-They are derived, never stored on the log: a rebuild, or a changed rule, yields them anew. Only what people decided about
-a finding is an event; it names the finding by its id, `<rule>@<position>`, and may stand in any stream.
+They are derived, never stored on the log: a rebuild, or a changed rule, yields them anew. Only what people decided
+about a finding is an event; it names the finding by its id, `<rule>@<position>`, and may stand in any stream.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
@@ -72,16 +72,19 @@ class Row(msgspec.Struct, frozen=True):
     state: Any = None
 
 
+_Row: TypeAlias = Row
+
+
 class Findings:
     """The view, with the rules of each kind of stream, and the directory that they look into.
 
     The directory is the one that is folded along: at each event it is as it was before that event.
     """
 
-    NAME: Final = "findings"
-    VERSION: Final = 1
-    INDEXES: Final = (("found",), ("open",))
-    Row: Final = Row
+    NAME: str = "findings"
+    VERSION: int = 1
+    INDEXES: tuple[tuple[str, ...], ...] = (("found",), ("open",))
+    Row: type[Any] = _Row
 
     def __init__(self, rules: Mapping[str, Rules], directory: Directory) -> None:
         self._rules = rules
@@ -95,63 +98,90 @@ class Findings:
             return (*streams, f"finding/{event.data.finding_id}")
         return streams
 
-    def apply(self, row: Row | None, recorded: Recorded, key: str) -> Row | None:
+    def apply(self, row: _Row | None, recorded: Recorded, key: str) -> _Row | None:
         """The stream after the event: what the event broke, and the state that the next one is judged by."""
         event = recorded.event
         if key.startswith("finding/"):
-            return Row(key, "finding", 0, 0, 0, disposition=_disposition(recorded))
+            return _Row(key, "finding", 0, 0, 0, disposition=_disposition(recorded))
         kind = key.partition("/")[0]
         rules = self._rules[kind]
         if row is None:
-            row = Row(key, kind, 0, 0, 0, state=rules.initial)
+            row = _Row(key, kind, 0, 0, 0, state=rules.initial)
         state = row.state
         if isinstance(state, dict | list):
             # As the store gives it back: plain JSON, since each kind of stream has a state of its own class.
             state = msgspec.convert(state, rules.state_type)
-        found = tuple(_merged(rules.check(state, event, self._directory), recorded))
-        findings = (*row.findings, *found)
+        broken = tuple(_merged(rules.check(state, event, self._directory), recorded))
+        findings = (*row.findings, *broken) if broken else row.findings
+        is_open = row.open + len(broken)
         if isinstance(event.data, FindingAccepted | FindingRemediated | FindingDismissed):
-            findings = tuple(
-                _settled(f, _disposition(recorded)) if f.id == event.data.finding_id else f for f in findings
-            )
-        return Row(
-            key,
-            kind,
-            event.version,
-            len(findings),
-            row.open + len(found) if findings is row.findings or found else sum(f.status == "open" for f in findings),
-            findings,
-            None,
-            rules.evolve(state, event),
-        )
+            told = {event.data.finding_id: _disposition(recorded)}
+            findings = tuple(_settled(finding, told) for finding in findings)
+            is_open = sum(finding.status == "open" for finding in findings)
+        after = rules.evolve(state, event)
+        return _Row(key, kind, event.version, len(findings), is_open, findings, None, after)
 
 
 def found(rows: Rows, stream: str) -> tuple[Finding, ...]:
-    """The findings of one stream, with what people decided about them; without those of ids that were used twice."""
+    """What the events of one stream broke, with what people decided about it since."""
     row = rows.get(Row, stream)
-    return tuple(decided(rows, row.findings)) if row is not None else ()
+    own = row.findings if row is not None else ()
+    used_twice = (finding for of, finding in conflicts(rows) if of == stream)
+    return decided(rows, sorted((*own, *used_twice), key=lambda finding: finding.position))
 
 
-def conflicts(rows: Rows, stream: str | None = None) -> Iterator[tuple[str, Finding]]:
-    """Each time that a source used an id again, with the stream in which it did; those of one stream, or all."""
-    for row in rows.select(timeline.Row, "repeated > 0", (), "position"):
+def every(rows: Rows, after: str = "") -> Iterator[tuple[str, tuple[Finding, ...]]]:
+    """Each stream that has findings, behind `after` in the order of the streams' names, and what was found."""
+    used_twice: dict[str, list[Finding]] = {}
+    for stream, finding in conflicts(rows):
+        if stream > after:
+            used_twice.setdefault(stream, []).append(finding)
+    while True:
+        page = rows.select(Row, "found > 0 AND key > ?", (after,), "key", _PAGE)
+        last = page[-1].key if len(page) == _PAGE else None
+        streams = {row.key: [*row.findings] for row in page}
+        for stream in [s for s in used_twice if last is None or s <= last]:
+            streams.setdefault(stream, []).extend(used_twice.pop(stream))
+        dispositions = _dispositions(rows, (f for findings in streams.values() for f in findings))
+        for stream, findings in sorted(streams.items()):
+            yield stream, tuple(_settled(f, dispositions) for f in sorted(findings, key=lambda f: f.position))
+        if last is None:
+            return
+        after = last
+
+
+def conflicts(rows: Rows) -> Iterator[tuple[str, Finding]]:
+    """Each time that a source used an id again, and the stream in which it did."""
+    for row in rows.select(timeline.Row, "repeated > 0"):
         for repeat in row.repeats:
-            if stream is None or repeat.stream == stream:
-                detail = f"{row.source} had used the id {row.event_id} at position {row.position}, in {row.stream}"
-                finding = Finding(id=f"conflict@{repeat.position}", rule="conflict", detail=detail,
-                                  position=repeat.position, time=repeat.time, event_id=row.event_id,
-                                  type=repeat.type)  # fmt: skip
-                yield repeat.stream, next(iter(decided(rows, (finding,))))
+            detail = f"{row.source} had used the id {row.event_id} at position {row.position} already, in {row.stream}"
+            finding = Finding(id=f"conflict@{repeat.position}", rule="conflict", detail=detail,
+                              position=repeat.position, time=repeat.time, event_id=row.event_id,
+                              type=repeat.type)  # fmt: skip
+            yield repeat.stream, finding
 
 
-def decided(rows: Rows, findings: Sequence[Finding]) -> Iterator[Finding]:
+def decided(rows: Rows, findings: Sequence[Finding]) -> tuple[Finding, ...]:
     """`findings` with the dispositions that stand in other streams."""
-    for finding in findings:
-        row = rows.get(Row, f"finding/{finding.id}") if finding.status == "open" else None
-        yield finding if row is None or row.disposition is None else _settled(finding, row.disposition)
+    dispositions = _dispositions(rows, findings)
+    return tuple(_settled(finding, dispositions) for finding in findings)
 
 
-def _merged(breaches: Iterator[Breach], recorded: Recorded) -> Iterator[Finding]:
+_PAGE: Final = 500
+
+
+def _dispositions(rows: Rows, findings: Iterable[Finding]) -> dict[str, Disposition]:
+    keys = [f"finding/{finding.id}" for finding in findings if finding.status == "open"]
+    said: dict[str, Disposition] = {}
+    for start in range(0, len(keys), _PAGE):
+        some = keys[start : start + _PAGE]
+        for row in rows.select(Row, f"key IN ({', '.join('?' * len(some))})", some):
+            if row.disposition is not None:
+                said[row.key.partition("/")[2]] = row.disposition
+    return said
+
+
+def _merged(breaches: Iterable[Breach], recorded: Recorded) -> Iterator[Finding]:
     """One finding for each rule that the event broke, however often it broke it."""
     by_rule: dict[str, list[Breach]] = {}
     for breach in breaches:
@@ -169,8 +199,9 @@ def _merged(breaches: Iterator[Breach], recorded: Recorded) -> Iterator[Finding]
         )
 
 
-def _settled(finding: Finding, disposition: Disposition) -> Finding:
-    return msgspec.structs.replace(finding, status=disposition.status, disposition=disposition)
+def _settled(finding: Finding, dispositions: Mapping[str, Disposition]) -> Finding:
+    said = dispositions.get(finding.id)
+    return finding if said is None else msgspec.structs.replace(finding, status=said.status, disposition=said)
 
 
 _STATUS: Final[dict[type, Status]] = {

@@ -5,7 +5,7 @@ refused; a fact that is not allowed is a finding, and the fold takes the fact's 
 """
 
 from collections.abc import Callable
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 import msgspec
 
@@ -68,8 +68,9 @@ _OPEN: Final = _IDLE | _HELD | {"waiting_input", "blocked", "suspended", "in_rev
 class Lifecycle(msgspec.Struct, frozen=True, omit_defaults=True):
     """Where a work item stands, and what it must remember to go on from there.
 
-    `back` is the state that it returns to from suspended or blocked; `inputs` and `blockers` are the open questions and
-    the open blocking escalations; `reviews` the open reviews with the number of verdicts that each still needs.
+    `back` is the state that it returns to when none of `pauses` (suspended, blocked) is left; `inputs` and `blockers`
+    are the open questions and the open blocking escalations; `reviews` the open reviews with the number of verdicts
+    that each still needs.
     """
 
     state: State = ""
@@ -78,6 +79,7 @@ class Lifecycle(msgspec.Struct, frozen=True, omit_defaults=True):
     inputs: tuple[str, ...] = ()
     blockers: tuple[str, ...] = ()
     reviews: tuple[tuple[str, int], ...] = ()
+    pauses: tuple[State, ...] = ()
 
     @property
     def is_open(self) -> bool:
@@ -103,11 +105,30 @@ def step(life: Lifecycle, payload: Any) -> Step:
     return Step(life, True) if move is None else move(life, payload)
 
 
+def follows(payload: Any) -> tuple[State, ...]:
+    """The states from which the table allows `payload`."""
+    return tuple(state for state in get_args(State) if state and step(_standing(state), payload).allowed)
+
+
+def _standing(state: State) -> Lifecycle:
+    paused = state in ("suspended", "blocked")
+    return Lifecycle(state, 1, back="in_progress" if paused else "", pauses=(state,) if paused else ())
+
+
 def _to(state: State, allowed: frozenset[str]) -> Callable[[Lifecycle, Any], Step]:
     def move(life: Lifecycle, payload: Any) -> Step:
-        return Step(_replace(life, state=state, back="", inputs=(), blockers=()), life.state in allowed)
+        # A blocking escalation outlives every change of state but the end: taking the work up does not settle it.
+        blockers = () if state in ENDED else life.blockers
+        after = _replace(life, state=state, back="", pauses=(), inputs=(), blockers=blockers)
+        return Step(_working(after) if state == "in_progress" else after, life.state in allowed)
 
     return move
+
+
+def _working(life: Lifecycle) -> Lifecycle:
+    """Work that is carried out, as far as no question and no blocking escalation halts it."""
+    state: State = "waiting_input" if life.inputs or life.blockers else "in_progress"
+    return _replace(life, state=state, back="", pauses=())
 
 
 def _replace(life: Lifecycle, **changes: Any) -> Lifecycle:
@@ -115,87 +136,107 @@ def _replace(life: Lifecycle, **changes: Any) -> Lifecycle:
 
 
 def _defined(life: Lifecycle, payload: Any) -> Step:
-    known = life.state != "discovered"
-    return Step(life if known else _replace(life, state="defined"), not known)
+    # Work that was discovered can be defined however far it has come; that it is defined once is another rule.
+    return Step(_replace(life, state="defined") if life.state == "discovered" else life, True)
 
 
 def _pause(state: State) -> Callable[[Lifecycle, Any], Step]:
     def move(life: Lifecycle, payload: Any) -> Step:
-        if life.state == state:
+        if state in life.pauses:
             return Step(life, False)
-        # Resting work that is blocked as well goes back to what it was before either.
-        back = life.back or life.state
-        return Step(_replace(life, state=state, back=back), life.state in _OPEN)
+        # Resting work can be blocked as well; it goes on when neither holds it.
+        after = _replace(life, state=state, back=life.back or life.state, pauses=(*life.pauses, state))
+        return Step(after, life.state in _OPEN)
 
     return move
 
 
 def _resume(state: State) -> Callable[[Lifecycle, Any], Step]:
     def move(life: Lifecycle, payload: Any) -> Step:
-        return Step(_replace(life, state=life.back or "ready", back=""), life.state == state)
+        if state not in life.pauses:
+            # It goes on, we are told, though nobody said that it rested: then it was taken up without our knowledge.
+            unknown = life.state == "discovered" or life.state in ENDED
+            return Step(_replace(life, state="ready") if unknown else life, False)
+        pauses = tuple(pause for pause in life.pauses if pause != state)
+        if pauses:
+            return Step(_replace(life, state=pauses[-1], pauses=pauses), True)
+        # What it waited for may have come while it rested.
+        if life.back in ("in_progress", "waiting_input"):
+            return Step(_working(life), True)
+        return Step(_replace(life, state=life.back or "ready", back="", pauses=()), True)
 
     return move
 
 
 def _ask(life: Lifecycle, payload: ExecutionInputRequired) -> Step:
     inputs = (*(i for i in life.inputs if i != payload.request_id), payload.request_id)
-    return Step(
-        _replace(life, state="waiting_input", back="", inputs=inputs), life.state in ("in_progress", "waiting_input")
-    )
+    return Step(_working(_replace(life, inputs=inputs)), life.state in ("in_progress", "waiting_input"))
 
 
 def _answer(life: Lifecycle, payload: ExecutionInputProvided) -> Step:
     inputs = tuple(i for i in life.inputs if i != payload.request_id)
-    return _go_on(_replace(life, inputs=inputs), life.state == "waiting_input")
+    waits = life.state == "waiting_input" or (bool(life.pauses) and life.back == "waiting_input")
+    return Step(_go_on(_replace(life, inputs=inputs)), waits)
 
 
 def _escalate(life: Lifecycle, payload: WorkEscalated) -> Step:
+    allowed = life.state in _OPEN
     if not payload.blocking:
-        return Step(life, life.state in _OPEN)
-    blockers = (*life.blockers, payload.escalation_id)
-    waits = life.state in ("in_progress", "waiting_input")
-    return Step(_replace(life, blockers=blockers, state="waiting_input" if waits else life.state), life.state in _OPEN)
+        return Step(life, allowed)
+    after = _replace(life, blockers=(*(b for b in life.blockers if b != payload.escalation_id), payload.escalation_id))
+    return Step(_working(after) if life.state in ("in_progress", "waiting_input") else after, allowed)
 
 
 def _settle(life: Lifecycle, payload: EscalationResolved | EscalationCancelled) -> Step:
     if payload.escalation_id not in life.blockers:
         return Step(life, True)
-    return _go_on(_replace(life, blockers=tuple(b for b in life.blockers if b != payload.escalation_id)), True)
+    blockers = tuple(b for b in life.blockers if b != payload.escalation_id)
+    return Step(_go_on(_replace(life, blockers=blockers)), True)
 
 
-def _go_on(life: Lifecycle, allowed: bool) -> Step:
-    waits = life.state == "waiting_input" and (life.inputs or life.blockers)
-    if life.state != "waiting_input" or waits:
-        return Step(life, allowed)
-    return Step(_replace(life, state="in_progress"), allowed)
+def _go_on(life: Lifecycle) -> Lifecycle:
+    return _working(life) if life.state == "waiting_input" else life
 
 
 def _execute(life: Lifecycle, payload: WorkExecuted) -> Step:
-    ends: dict[str, State] = {"completed": "submitted", "failed": "in_progress", "aborted": "claimed"}
-    return Step(_replace(life, state=ends[payload.result], back=""), life.state == "in_progress")
+    ended = _replace(life, back="", pauses=(), inputs=())
+    match payload.result:
+        case "completed":
+            return Step(_replace(ended, state="submitted"), life.state == "in_progress")
+        case "failed":
+            # Who fails may have been waiting; its questions end with the execution, an escalation does not.
+            return Step(_working(ended), life.state in ("in_progress", "waiting_input"))
+        case "aborted":
+            return Step(_replace(ended, state="claimed"), life.state in ("in_progress", "waiting_input"))
 
 
 def _request(life: Lifecycle, payload: ReviewRequested) -> Step:
     reviews = (*(r for r in life.reviews if r[0] != payload.review_id), (payload.review_id, payload.required))
-    allowed = life.state in ("in_progress", "in_review", "submitted")
-    return Step(_replace(life, state="in_review", reviews=reviews, back=""), allowed)
+    allowed = life.state in ("submitted", "in_review")
+    return Step(_replace(life, state="in_review", reviews=reviews, back="", pauses=()), allowed)
 
 
 def _review(life: Lifecycle, payload: WorkReviewed) -> Step:
     allowed = life.state == "in_review"
     if payload.verdict in ("changes_requested", "rejected"):
-        return Step(_replace(life, state="in_progress", reviews=(), back=""), allowed)
+        return Step(_working(_replace(life, reviews=())), allowed)
     # A waiver stands for all the verdicts that were still wanted.
     left = tuple(
         (id, needed - 1 if id == payload.review_id else needed)
         for id, needed in life.reviews
         if id != payload.review_id or (needed > 1 and payload.verdict != "waived")
     )
-    return Step(_replace(life, state="in_review" if left else "submitted", reviews=left, back=""), allowed)
+    after: State = "in_review" if left else "submitted"
+    return Step(_replace(life, state=after, reviews=left, back="", pauses=()), allowed)
 
 
 def _drop(life: Lifecycle, payload: ReviewInvalidated | ReviewWithdrawn) -> Step:
-    return Step(_replace(life, reviews=tuple(r for r in life.reviews if r[0] != payload.review_id)), True)
+    left = tuple(review for review in life.reviews if review[0] != payload.review_id)
+    if left == life.reviews:
+        return Step(life, True)
+    # The new bytes of an invalidated review want a review of their own; after a withdrawn one nothing is waited for.
+    over = life.state == "in_review" and not left and isinstance(payload, ReviewWithdrawn)
+    return Step(_replace(life, state="submitted" if over else life.state, reviews=left), True)
 
 
 def _reopen(life: Lifecycle, payload: WorkReopened) -> Step:

@@ -11,16 +11,36 @@ from typing import Any, Final
 
 import msgspec
 
-from attorn.contracts import accountability, checkpoint, claim, context, deadline, decision, delegation, dependency
-from attorn.contracts import escalation, execution, finding, handover, outcome, output, participant, policy, process
-from attorn.contracts import review, service_review, source, work
+from attorn.contracts import (
+    accountability,
+    checkpoint,
+    claim,
+    context,
+    deadline,
+    decision,
+    delegation,
+    dependency,
+    escalation,
+    execution,
+    finding,
+    handover,
+    outcome,
+    output,
+    participant,
+    policy,
+    process,
+    review,
+    service_review,
+    source,
+    work,
+)
 from attorn.contracts.envelope import Recorded
 from attorn.contracts.messages import EVENT_BY_TYPE
 from attorn.projections.lifecycle import Lifecycle, step
 
 NAME = "timeline"
 VERSION = 1
-INDEXES = (("stream", "position"), ("position",), ("type",), ("actor",), ("time",))
+INDEXES = (("stream", "position"), ("position",), ("type", "position"), ("actor", "position"), ("repeated",))
 
 SUMMARY_MAX = 160
 
@@ -37,7 +57,8 @@ class Repeat(msgspec.Struct, frozen=True):
 class Row(msgspec.Struct, frozen=True):
     """One event. `id` is that of its stream, the work item's for one of kind `work`.
 
-    `actor` is who did it, by the event's own word, else as the broker authenticated them; `about` whom it was done to.
+    `actor` is who did it, by the event's own word, else as the broker authenticated them; `about` whom it was done to;
+    `team` where it lay then.
     `state` is where the event leads a work item by itself; null where that depends on what was before. `waiting_on` is
     who has to answer. `reference` and `detail` are the id and the word that the state machine goes by: a request's,
     an escalation's, a review's; a result, a verdict, a number of verdicts.
@@ -55,6 +76,7 @@ class Row(msgspec.Struct, frozen=True):
     actor: str | None
     authid: str | None
     about: str | None
+    team: str | None
     state: str | None
     waiting_on: str | None
     reference: str | None
@@ -83,10 +105,11 @@ def apply(row: Row | None, recorded: Recorded, key: str) -> Row | None:
     kind, _, id = event.subject.partition("/")
     told = _TELLING.get(type(data))
     if told is None:
-        actor = about = waiting_on = reference = detail = state = None
+        actor = about = team = waiting_on = reference = detail = state = None
         summary = f"something that this version cannot read: {data.type or 'no type'}"
     else:
-        actor = getattr(data, told.actor) if told.actor else None
+        actor = getattr(data, told.actor, None)
+        team = getattr(data, "team", None)
         about = getattr(data, told.about) if told.about else None
         reference = getattr(data, told.reference) if told.reference else None
         detail = _word(getattr(data, told.detail)) if told.detail else None
@@ -97,8 +120,8 @@ def apply(row: Row | None, recorded: Recorded, key: str) -> Row | None:
     if len(summary) > SUMMARY_MAX:
         summary = summary[: SUMMARY_MAX - 1] + "…"
     return Row(key, recorded.position, event.subject, kind, id, event.version, event.time, recorded.recorded_at,
-               event.type, actor or event.authid, event.authid, about, state, waiting_on, reference, detail, summary,
-               event.source, event.id, event.correlationid)  # fmt: skip
+               event.type, actor or event.authid, event.authid, about, team, state, waiting_on, reference, detail,
+               summary, event.source, event.id, event.correlationid)  # fmt: skip
 
 
 # ---- where an item stood
@@ -130,17 +153,10 @@ def standing(rows: Iterable[Row]) -> Standing:
 
 def executes(payload: Any, executor: str | None) -> str | None:
     """Who carries the work out after an event, when `executor` did before it."""
-    match payload:
-        case work.WorkAssigned(executor=taker) | execution.ExecutionStarted(executor=taker):
-            return taker
-        case claim.ClaimAcquired(holder=taker) | handover.HandoverAccepted(to=taker):
-            return taker
-        case claim.ClaimReleased() | claim.ClaimExpired() | claim.ClaimRevoked():
-            return None
-        case work.WorkDeclined() | work.WorkUnassigned() | work.WorkReopened():
-            return None
-        case _:
-            return executor
+    taker = _TAKERS.get(type(payload), "")
+    if taker is None:
+        return None
+    return getattr(payload, taker) if taker else executor
 
 
 def restore(row: Row) -> Any:
@@ -168,7 +184,7 @@ class _Told(msgspec.Struct, frozen=True):
     """How an event is told: its sentence, and which of its fields say who, to whom, about which and what."""
 
     summary: Callable[[Any, str], str]
-    actor: str = ""
+    actor: str = "by"
     about: str = ""
     reference: str = ""
     detail: str = ""
@@ -208,6 +224,24 @@ def _list(names: Sequence[str]) -> str:
 
 def _under(delegation_id: str | None) -> str:
     return f" under {delegation_id}" if delegation_id else ""
+
+
+_ENDS: Final = {"start": "started", "completion": "completed"}
+
+_DELEGATION: Final = {
+    delegation.DelegationAccepted: "was accepted",
+    delegation.DelegationDeclined: "was declined",
+    delegation.DelegationNarrowed: "was narrowed",
+    delegation.DelegationSuspended: "was suspended",
+    delegation.DelegationRevoked: "was revoked",
+    delegation.DelegationExpired: "has expired",
+    delegation.DelegationExhausted: "is used up",
+}
+
+
+def _of_delegation(data: Any, id: str) -> str:
+    said = _DELEGATION[type(data)]
+    return f"Delegation {data.delegation_id} {said}{_by(data.by) if said.startswith('was') else ''}{_why(data.reason)}"
 
 
 _TELLING: Final[dict[type, _Told]] = {
@@ -259,7 +293,7 @@ _TELLING: Final[dict[type, _Told]] = {
         lambda d, id: f"System {id} may report facts; {d.custodian} is its custodian", about="custodian"),
     service_review.ServiceReviewOpened: _Told(lambda d, id: f"The review of {d.period} is due"),
     service_review.ServiceReviewHeld: _Told(
-        lambda d, id: f"Review held: {len(d.decisions)} decisions, {len(d.actions)} actions"),
+        lambda d, id: f"Review held; decisions: {len(d.decisions)}, actions: {len(d.actions)}"),
     service_review.ServiceReviewClosed: _Told(lambda d, id: "Review closed"),
     # work
     work.WorkDefined: _Told(
@@ -301,17 +335,7 @@ _TELLING: Final[dict[type, _Told]] = {
     delegation.WorkDelegated: _Told(
         lambda d, id: f"{d.delegator} entrusted {d.delegate} with {_list(d.activities) or 'it'} ({d.autonomy})",
         actor="delegator", about="delegate", reference="delegation_id"),
-    **{cls: _Told(lambda d, id, said=said: f"Delegation {d.delegation_id} {said}{_by(d.by)}{_why(d.reason)}",
-                  actor="by", reference="delegation_id")
-       for cls, said in {
-           delegation.DelegationAccepted: "was accepted",
-           delegation.DelegationDeclined: "was declined",
-           delegation.DelegationNarrowed: "was narrowed",
-           delegation.DelegationSuspended: "rests",
-           delegation.DelegationRevoked: "was revoked",
-           delegation.DelegationExpired: "has expired",
-           delegation.DelegationExhausted: "is used up",
-       }.items()},
+    **{event: _Told(_of_delegation, actor="by", reference="delegation_id") for event in _DELEGATION},
     # executions
     execution.ExecutionStarted: _Told(
         lambda d, id: f"{d.executor} began{f', attempt {d.attempt}' if d.attempt > 1 else ''}{_under(d.delegation_id)}",
@@ -449,8 +473,6 @@ _TELLING: Final[dict[type, _Told]] = {
         lambda d, id: f"The broker reports {d.advisory}{' on ' + d.stream if d.stream else ''}"),
 }  # fmt: skip
 
-_ENDS: Final = {"start": "started", "completion": "completed"}
-
 
 def _blank(payload: type[Any]) -> Any:
     """An event of this class with nothing in it, to be filled with what a row keeps."""
@@ -462,6 +484,20 @@ def _blank(payload: type[Any]) -> Any:
 
 
 _BLANKS: Final[dict[type, Any]] = {}
+
+_TAKERS: Final[dict[type, str | None]] = {
+    work.WorkAssigned: "executor",
+    execution.ExecutionStarted: "executor",
+    claim.ClaimAcquired: "holder",
+    handover.HandoverAccepted: "to",
+    claim.ClaimReleased: None,
+    claim.ClaimExpired: None,
+    claim.ClaimRevoked: None,
+    work.WorkDeclined: None,
+    work.WorkUnassigned: None,
+    work.WorkReopened: None,
+}
+"""The field of an event that says who carries the work out from then on; None where nobody does."""
 
 _LEADS: Final[dict[type, str | dict[str, str]]] = {
     work.WorkDefined: "defined",

@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
-from faststream.nats import NatsBroker, NatsMessage, NatsResponse
+from faststream.message import StreamMessage
+from faststream.nats import NatsBroker, NatsResponse
 from uuid_utils import uuid7
 
 from attorn.contracts import door, subjects
@@ -35,13 +36,13 @@ class Request(msgspec.Struct, frozen=True):
 class RequestCodec:
     """Takes a request apart, so that FastStream neither guesses a type nor hops a thread for a header."""
 
-    async def decode(self, message: NatsMessage) -> Request:
-        headers = message.headers
-        raw: Any = message.raw_message
-        return Request(raw.subject, message.body, headers.get("Nats-Msg-Id"), headers.get("traceparent"))
+    # The names and types of the parameters are those of FastStream's protocol for codecs.
+    async def decode(self, msg: StreamMessage[Any]) -> Any:
+        headers = msg.headers
+        return Request(msg.raw_message.subject, msg.body, headers.get("Nats-Msg-Id"), headers.get("traceparent"))
 
-    async def encode(self, message: Any, serializer: Any = None) -> tuple[bytes, str]:
-        return message, "application/json"
+    async def encode(self, msg: Any, serializer: Any = None) -> tuple[bytes, str]:
+        return msg, "application/json"
 
 
 CODEC: Final = RequestCodec()

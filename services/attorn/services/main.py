@@ -10,11 +10,14 @@ import asyncio
 import contextlib
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from faststream import FastStream
 from faststream.nats import NatsBroker
+from faststream.nats.subscriber.usecases import CoreSubscriber
+from nats.aio.subscription import Subscription
 
 from attorn.services import connection, logs
 from attorn.services.delegation import app as delegation
@@ -62,6 +65,8 @@ async def run(nats_url: str) -> None:
 
         @app.after_startup
         async def ready() -> None:
+            # Who is told READY may ask at once: the server has to know of the subscriptions by then.
+            await broker.connection.flush(10)
             log.info("services ready", extra={"position": await ledger.last(), "slices": len(SLICES)})
             print("READY", flush=True)
 
@@ -80,17 +85,14 @@ async def run(nats_url: str) -> None:
 
 async def drain_requests(broker: NatsBroker) -> None:
     """Stop taking requests, and answer those that have been delivered."""
-    subscribers = [
-        s
-        for s in broker.subscribers
-        if getattr(s, "subscription", None) is not None and hasattr(s.subscription, "drain")
-    ]
-
-    async def finish(subscriber: object) -> None:
-        subscription, subscriber.subscription = subscriber.subscription, None  # type: ignore[attr-defined]
-        await subscription.drain()
-
-    await asyncio.gather(*(finish(s) for s in subscribers), return_exceptions=True)
+    drains: list[Awaitable[None]] = []
+    for subscriber in broker.subscribers:
+        # Requests only: what is stored on a stream waits there for the next process.
+        if isinstance(subscriber, CoreSubscriber) and isinstance(subscriber.subscription, Subscription):
+            drain: Callable[[], Awaitable[None]] = subscriber.subscription.drain
+            drains.append(drain())
+            subscriber.subscription = None
+    await asyncio.gather(*drains, return_exceptions=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -99,12 +101,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", default=None, help="the data directory; the services keep nothing in it")
     options = parser.parse_args(arguments)
     logs.configure()
-    try:
+    runner: Callable[[Coroutine[Any, Any, None]], None] = asyncio.run
+    with contextlib.suppress(ImportError):
         import uvloop
 
         runner = uvloop.run
-    except ImportError:
-        runner = asyncio.run
     try:
         runner(run(options.nats_url))
     except KeyboardInterrupt:

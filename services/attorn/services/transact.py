@@ -8,9 +8,10 @@ import asyncio
 import hashlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
-from typing import Any, Final, Protocol, TypeVar
+from itertools import chain, count
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -20,11 +21,13 @@ from attorn.contracts.envelope import SEVERITY_NUMBERS, Entry, Event
 from attorn.contracts.escalation import WorkEscalated
 from attorn.contracts.ledger import BATCH_MAX, Append, Ledger
 from attorn.contracts.refusal import Breach, Conflict, Receipt, Refused, Unavailable
-from attorn.projections.directory import Directory
+from attorn.projections.directory import KINDS, Directory
 from attorn.services.directory import LiveDirectory
 
 ATTEMPTS_MAX: Final = 8
 STREAMS_CACHED_MAX: Final = 4_096
+PRESUMED_MIN: Final = 8
+"""How many streams that are not cached are worth a try at presuming that they are new."""
 
 S = TypeVar("S", contravariant=True)
 C = TypeVar("C", contravariant=True)
@@ -84,11 +87,15 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Held(msgspec.Struct, frozen=True):
-    """What a stream holds under a (`source`, `id`): where, and the digest of the bytes that its publisher sent."""
+    """What a stream holds under an id: where, and the digest of the bytes that its publisher sent."""
 
     position: int
     digest: bytes
     time: datetime
+
+
+Key: TypeAlias = tuple[str, str, str]
+"""Principal, source and id. With the principal, so that nobody can use up the ids of another."""
 
 
 class Loaded(msgspec.Struct):
@@ -97,14 +104,29 @@ class Loaded(msgspec.Struct):
     state: Any
     version: int = 0
     position: int = 0
-    ids: dict[tuple[str, str], Held] = {}
+    event_id: str = ""
+    time: datetime = datetime.min
+    ids: dict[Key, Held] = {}
 
-    def take(self, rules: Rules, entry: Entry, position: int) -> None:
-        """Fold in one event that is on the log."""
+    def take(self, rules: Rules, entry: Entry, position: int, digest: bytes | None = None) -> None:
+        """Fold in one event that is on the log; `digest` is that of what its publisher sent, where it is known."""
         event = entry.event
         self.state = rules.evolve(self.state, event)
         self.version, self.position = event.version, position
-        self.ids.setdefault((event.source, event.id), Held(position, _digest(entry), event.time))
+        self.event_id, self.time = event.id, event.time
+        self.ids.setdefault(
+            (event.authid or "", event.source, event.id), Held(position, digest or _digest(entry), event.time)
+        )
+
+    def carried_out(self, command: Command) -> Receipt | None:
+        """The receipt of `command`, when its events are on the log already."""
+        receipt: Receipt | None = None
+        for id in chain([command.id], (_later(command.id, number) for number in count(1))):
+            held = self.ids.get((command.actor, command.source, id))
+            if held is None:
+                return receipt
+            receipt = Receipt(position=held.position, event_id=id, stream=command.stream, time=held.time)
+        raise AssertionError("an endless command")
 
 
 class Streams:
@@ -118,6 +140,7 @@ class Streams:
         self.ledger, self.directory = ledger, directory
         self._kinds = kinds
         self._loaded: OrderedDict[str, Loaded] = OrderedDict()
+        self._mostly_new = True
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def rules(self, stream: str) -> Rules:
@@ -132,10 +155,31 @@ class Streams:
         loaded = Loaded(rules.initial)
         for recorded in await self.ledger.read(stream):
             loaded.take(rules, Entry(recorded.event, recorded.body), recorded.position)
+        self.keep(stream, loaded)
+        return loaded
+
+    async def load_all(self, streams: Iterable[str], *, may_presume: bool) -> dict[str, Loaded]:
+        """Each of `streams`. With `may_presume`, many that are not cached may be taken to be new without asking.
+
+        Whoever imports a history brings thousands of new streams, and asking for each costs more than recording it. A
+        presumption that is wrong does no harm: it is a stale copy, which the append at version 0 finds out.
+        """
+        cached = {stream: self._loaded.get(stream) for stream in streams}
+        missing = [stream for stream, found in cached.items() if found is None]
+        loaded = {stream: found for stream, found in cached.items() if found is not None}
+        if may_presume and self._mostly_new and len(missing) >= PRESUMED_MIN:
+            return loaded | {stream: Loaded(self.rules(stream).initial) for stream in missing}
+        found = await asyncio.gather(*map(self.load, missing))
+        if len(missing) >= PRESUMED_MIN:
+            self._mostly_new = not any(one.version for one in found)
+        return loaded | dict(zip(missing, found, strict=True))
+
+    def keep(self, stream: str, loaded: Loaded) -> None:
+        """Cache what is known to be on the log."""
         self._loaded[stream] = loaded
+        self._loaded.move_to_end(stream)
         if len(self._loaded) > STREAMS_CACHED_MAX:
             self._loaded.popitem(last=False)
-        return loaded
 
     def forget(self, stream: str) -> None:
         """Load `stream` again next time: what is cached may not be what is on the log."""
@@ -156,26 +200,36 @@ class Streams:
 async def transact(streams: Streams, command: Command, decide: Decide[Any, Any]) -> Receipt:
     """Carry out one command: load, decide, check, append; on a conflict, again.
 
-    Returns the receipt of its last event; when it is already so, of the stream's newest event, and nothing is recorded.
+    Returns the receipt of its last event, the same however often it is asked with the same id; when it is already so,
+    that of the stream's newest event, and nothing is recorded.
     Raises Refused with every broken rule, Conflict after ATTEMPTS_MAX lost races, Unavailable when the log is.
     """
     stream, rules = command.stream, streams.rules(command.stream)
     async with streams.holding([stream]):
         conflict: Conflict | None = None
+        is_fresh = False
         for _ in range(ATTEMPTS_MAX):
             loaded = await streams.load(stream)
-            held = loaded.ids.get((command.source, command.id))
-            if held is not None:
-                return Receipt(position=held.position, event_id=command.id, stream=stream, time=held.time)
+            receipt = loaded.carried_out(command)
+            if receipt is not None:
+                return receipt
+            entries: list[Entry] = []
+            refused: Refused | None = None
             try:
                 entries = _judge(loaded, rules, command, decide, streams.directory.view)
-            except Refused:
-                # Nobody is refused on old news: what was recorded a moment ago may be what is missing.
-                if not await streams.directory.catch_up():
-                    raise
-                entries = _judge(loaded, rules, command, decide, streams.directory.view)
+            except Refused as error:
+                refused = error
+            if not entries and not is_fresh:
+                # Nobody is refused, or told that it is so already, on old news: what another process recorded a moment
+                # ago, in this stream or of the people in it, may be what is missing. No append would find that out.
+                is_fresh = True
+                await streams.directory.catch_up()
+                streams.forget(stream)
+                continue
+            if refused is not None:
+                raise refused
             if not entries:
-                return Receipt(position=loaded.position, event_id=command.id, stream=stream, time=command.at)
+                return Receipt(position=loaded.position, event_id=loaded.event_id, stream=stream, time=loaded.time)
             try:
                 position = await streams.ledger.append(stream, loaded.version, entries)
             except Conflict as lost:
@@ -187,6 +241,10 @@ async def transact(streams: Streams, command: Command, decide: Decide[Any, Any])
                 raise
             for place, entry in enumerate(entries, start=position - len(entries) + 1):
                 loaded.take(rules, entry, place)
+            if stream.partition("/")[0] in KINDS:
+                # Whoever publishes a policy and then defines work under it finds it in force.
+                with suppress(Unavailable):
+                    await streams.directory.catch_up()
             return Receipt(position=position, event_id=entries[-1].event.id, stream=stream, time=command.at)
         assert conflict is not None
         raise conflict
@@ -219,10 +277,11 @@ async def _record(streams: Streams, facts: Sequence[Fact]) -> list[Receipt | Ref
 async def _record_together(streams: Streams, facts: Sequence[Fact]) -> list[Receipt | Refused]:
     names = {fact.stream for fact in facts}
     async with streams.holding(names):
-        for _ in range(ATTEMPTS_MAX):
+        for attempt in range(ATTEMPTS_MAX):
             batch = _Batch()
+            loaded = await streams.load_all(names, may_presume=attempt == 0)
             for fact in facts:
-                batch.admit(fact, await streams.load(fact.stream))
+                batch.admit(fact, loaded[fact.stream])
             try:
                 ends = await streams.ledger.append_all(batch.appends()) if batch.entries else []
             except Conflict:
@@ -233,7 +292,13 @@ async def _record_together(streams: Streams, facts: Sequence[Fact]) -> list[Rece
                 for stream in names:
                     streams.forget(stream)  # whether it was recorded is not known here; the log says
                 raise
-            await streams.directory.catch_up()
+            try:
+                await streams.directory.catch_up()
+            except Unavailable as late:
+                for stream in names:
+                    streams.forget(stream)
+                # They are on the log; only what they broke is not known yet, and asking again tells.
+                raise Unavailable(late.reason, "unknown") from None
             return batch.settle(ends, streams)
         raise Unavailable(f"other writers were faster {ATTEMPTS_MAX} times on {min(names)}")
 
@@ -246,13 +311,14 @@ class _Batch:
         self._loaded: dict[str, Loaded] = {}
         # For each fact a finished answer, or the stream and index of its entry; one entry serves repeated deliveries.
         self._replies: list[Receipt | Refused | tuple[str, int]] = []
-        self._admitted: dict[tuple[str, str, str], tuple[int, bytes]] = {}
+        self._admitted: dict[tuple[str, Key], tuple[int, bytes]] = {}
 
     def admit(self, fact: Fact, loaded: Loaded) -> None:
         stream, event = fact.stream, fact.event
         digest = _digest_of(codec.published(fact.body))
-        held = loaded.ids.get((event.source, event.id))
-        again = self._admitted.get((stream, event.source, event.id))
+        key = (fact.source, event.source, event.id)
+        held = loaded.ids.get(key)
+        again = self._admitted.get((stream, key))
         if held is not None:
             same = held.digest == digest
             receipt = Receipt(position=held.position, event_id=event.id, stream=stream, time=held.time)
@@ -262,7 +328,7 @@ class _Batch:
         else:
             entries = self.entries.setdefault(stream, [])
             self._loaded[stream] = loaded
-            self._admitted[stream, event.source, event.id] = (len(entries), digest)
+            self._admitted[stream, key] = (len(entries), digest)
             self._replies.append((stream, len(entries)))
             version = loaded.version + len(entries) + 1
             entries.append(codec.stamp(event, fact.body, version, **_attributes(fact)))
@@ -273,15 +339,17 @@ class _Batch:
     def settle(self, ends: Sequence[int], streams: Streams) -> list[Receipt | Refused]:
         """Fold what was recorded into the cached streams, and give each fact its answer."""
         receipts: dict[tuple[str, int], Receipt] = {}
+        digests = {(name, index): digest for (name, *_), (index, digest) in self._admitted.items()}
         for (stream, entries), end in zip(self.entries.items(), ends, strict=True):
             rules, loaded = streams.rules(stream), self._loaded[stream]
             for index, entry in enumerate(entries):
                 position = end - len(entries) + 1 + index
                 broken = tuple(rules.check(loaded.state, entry.event, streams.directory.view))
-                loaded.take(rules, entry, position)
+                loaded.take(rules, entry, position, digests[stream, index])
                 receipts[stream, index] = Receipt(
                     position=position, event_id=entry.event.id, stream=stream, time=entry.event.time, warnings=broken
                 )
+            streams.keep(stream, loaded)
         return [receipts[reply] if isinstance(reply, tuple) else reply for reply in self._replies]
 
 
@@ -290,7 +358,8 @@ def _judge(
 ) -> list[Entry]:
     """What carrying out `command` would record. Raises Refused with every rule that it would break."""
     if not directory.is_here(command.actor):
-        raise Refused(Breach(rule="unregistered-actor", detail=f"{command.actor} is not registered or has left"))
+        state = "has left" if directory.kind(command.actor) is not None else "is not registered"
+        raise Refused(Breach(rule="unregistered-actor", detail=f"{command.actor} {state}; register who acts first"))
     context = Context(actor=command.actor, at=command.at, directory=directory, new_id=command.id)
     payloads = decide(loaded.state, command.body, context)
     attributes = _actor(command.actor, directory) | {
@@ -305,7 +374,7 @@ def _judge(
     state = loaded.state
     for number, payload in enumerate(payloads):
         # The first event has the command's id, the others derive theirs, so that a repeated command is recognised.
-        cause = {"id": f"{command.id}.{number}", "causationid": command.id} if number else {"id": command.id}
+        cause = {"id": _later(command.id, number), "causationid": command.id} if number else {"id": command.id}
         event = codec.event(payload, **attributes, **_severity(payload), **cause)
         breaches += rules.check(state, event, directory)
         state = rules.evolve(state, event)
@@ -313,6 +382,10 @@ def _judge(
     if breaches:
         raise Refused(*breaches)
     return entries
+
+
+def _later(id: str, number: int) -> str:
+    return f"{id}.{number}"
 
 
 def _actor(id: str, directory: Directory) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any, Final, TypeVar, get_type_hints
 from urllib.parse import quote
@@ -66,21 +67,21 @@ class SQLiteViews:
     """`views` in the file `path`, which is made where it is not; `directory` is evolved between event and event.
 
     `missing` are the views that the file has no table for, or one of another shape: a file that has a position already
-    cannot fill them from the first event on, so they are left out here, and a new file takes its place. `durable` False
-    is for a file that nobody opens again.
+    cannot fill them from the first event on, so they are left out here, and a new file takes its place. A `scratch`
+    file is for its digests only: it has no indexes, and is not to be opened again.
     """
 
     def __init__(
-        self, path: str | Path, views: Sequence[View], directory: Directory | None = None, *, durable: bool = True
+        self, path: str | Path, views: Sequence[View], directory: Directory | None = None, *, scratch: bool = False
     ) -> None:
         self.path = str(path)
         self.directory = directory
-        self._database = TrackedDatabase(self.path, durable=durable)
+        self._database = TrackedDatabase(self.path, durable=not scratch)
         try:
             self.position = self._database.position
             tables = [_Table(view) for view in views]
             assert len({table.row for table in tables}) == len(tables), "two views share a Row"
-            self._tables = self._open(tables)
+            self._tables = self._open(tables, indexed=not scratch)
             self.missing = tuple(table.view for table in tables if table not in self._tables)
             self._reader = None if self.path == MEMORY else _reader(self.path)
         except BaseException:
@@ -122,8 +123,11 @@ class SQLiteViews:
         # Position and rows are one transaction: a crash before its end leaves both as they were, one after it neither.
         with self._database.transaction(fresh[-1].position) as cursor:
             for table in self._tables:
-                if changed := table.changed():
-                    cursor.executemany(table.upsert, changed)
+                upserts, updates = table.changed()
+                if upserts:
+                    cursor.executemany(table.upsert, upserts)
+                if updates:
+                    cursor.executemany(table.update, updates)
                 if removed := table.removed():
                     cursor.executemany(table.delete, removed)
             if poison:
@@ -147,14 +151,8 @@ class SQLiteViews:
 
     @contextmanager
     def snapshot(self) -> Iterator["Snapshot"]:
-        """The rows as they are now, for as long as the block runs, whatever is applied meanwhile.
-
-        Not of a database in memory, which has but one connection: there the rows move on.
-        """
-        if self.path == MEMORY:
-            yield Snapshot(self._database.fetch, self._by_row)
-            return
-        connection = _reader(self.path)
+        """The rows as they are now, for as long as the block runs, whatever is applied meanwhile."""
+        connection = self._database.copy() if self.path == MEMORY else _reader(self.path)
         try:
             with _transaction(connection) as fetch:
                 yield Snapshot(fetch, self._by_row)
@@ -178,7 +176,7 @@ class SQLiteViews:
             self._reader.close()
         self._database.close()
 
-    def _open(self, tables: "Sequence[_Table]") -> "list[_Table]":
+    def _open(self, tables: "Sequence[_Table]", *, indexed: bool) -> "list[_Table]":
         with self._database.transaction() as cursor:
             cursor.execute(
                 "CREATE TABLE IF NOT EXISTS poison "
@@ -193,7 +191,7 @@ class SQLiteViews:
                     cursor.execute(table.create)
                 elif columns != table.columns.declared:
                     continue
-                for statement in table.create_indexes:
+                for statement in table.create_indexes if indexed else ():
                     cursor.execute(statement)
                 present.append(table)
             return present
@@ -231,6 +229,7 @@ class SQLiteViews:
             for values in self._database.fetch(f"{table.select} {where}", some):
                 row = table.columns.row(values)
                 table.working[row.key] = row
+        table.begin()
         return touched
 
 
@@ -242,6 +241,10 @@ class Snapshot:
     ) -> None:
         self._fetch = fetch
         self._tables = tables
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        return tuple(table.view for table in self._tables.values())
 
     @property
     def position(self) -> int:
@@ -286,7 +289,8 @@ class Snapshot:
     def digesting(self, name: str) -> Generator[None, None, str]:
         """The digest, in steps of some milliseconds, for those who have other things to do in between."""
         table = next(table for table in self._tables.values() if table.view.NAME == name)
-        sha256, where, after = hashlib.sha256(), "", []
+        sha256, where = hashlib.sha256(), ""
+        after: list[str] = []
         while True:
             found = self._fetch(f"{table.select} {where} ORDER BY key LIMIT {_ROWS_PER_DIGEST_STEP}", after)
             for values in found:
@@ -321,15 +325,15 @@ def take_over(old: SQLiteViews, new: SQLiteViews) -> SQLiteViews:
         old.close()
         return new
     # A write-ahead log left behind would be taken for that of the other file. So both are emptied first: wherever we
-    # crash from here on, `old.path` is one of the two databases, whole.
+    # crash from here on, the file in the old place is one of the two, whole.
     for store in (old, new):
         if not store._database.checkpoint():
             raise Unavailable(f"{store.path} is being read by another process")
     old.close()
     new.close()
-    for file in (old.path, new.path):
-        remove(file, but_itself=True)
+    remove(old.path, but_itself=True)
     os.replace(new.path, old.path)
+    remove(new.path, but_itself=True)
     return SQLiteViews(old.path, new.views, new.directory)
 
 
@@ -368,6 +372,7 @@ class _Table:
         assert self.name.isidentifier(), self.name
         self.columns = _Columns(view.Row)
         self.working: dict[str, Any] = {}
+        self._before: dict[str, Any] = {}
         self._changed: set[str] = set()
         self._cached: dict[str, Any] = {}
         self._apply = view.apply
@@ -389,6 +394,13 @@ class _Table:
             f"INSERT INTO {self.name} ({listed}) VALUES ({', '.join('?' * len(names))}) "
             f"ON CONFLICT (key) DO {f'UPDATE SET {updates}' if updates else 'NOTHING'}"
         )
+        # SQLite writes an index anew whenever a statement names one of its columns, whether the value changes or not.
+        indexed = sorted({column for index in view.INDEXES for column in index} - {"key"})
+        plain = [name for name in names[1:] if name not in indexed]
+        self._indexed = attrgetter(*indexed) if indexed and plain else None
+        self._plain = itemgetter(*map(names.index, plain), 0)
+        assignments = ", ".join(f'"{name}" = ?' for name in plain)
+        self.update = f"UPDATE {self.name} SET {assignments} WHERE key = ?"
 
     def take(self, keys: set[str]) -> list[str]:
         """Make the rows of `keys` those to work on; return the keys that are not in memory."""
@@ -401,6 +413,10 @@ class _Table:
             else:
                 self.working[key] = row
         return unknown
+
+    def begin(self) -> None:
+        """All rows that the page touches and that there are, are in `working` now."""
+        self._before = self.working.copy()
 
     def fold(self, recorded: Recorded, keys: Sequence[str]) -> None:
         """Apply one event to its rows, to all or, when it raises, to none."""
@@ -422,9 +438,21 @@ class _Table:
         working.update(rows)
         self._changed.update(rows)
 
-    def changed(self) -> list[Sequence[Any]]:
-        values, working = self.columns.values, self.working
-        return [values(row) for key in sorted(self._changed) if (row := working[key]) is not None]
+    def changed(self) -> tuple[list[Sequence[Any]], list[Sequence[Any]]]:
+        """What `upsert` has to write, rows that are new or stand elsewhere in an index; and `update`, the others."""
+        values, working, before, indexed = self.columns.values, self.working, self._before, self._indexed
+        upserts, updates = [], []
+        # In the order of the keys, so that neighbours are written together.
+        for key in sorted(self._changed):
+            row = working[key]
+            if row is None:
+                continue
+            old = before.get(key)
+            if indexed is not None and old is not None and indexed(old) == indexed(row):
+                updates.append(self._plain(values(row)))
+            else:
+                upserts.append(values(row))
+        return upserts, updates
 
     def removed(self) -> list[tuple[str]]:
         return [(key,) for key in self._changed if self.working[key] is None]
@@ -439,6 +467,7 @@ class _Table:
             for key in list(islice(cached, len(cached) - ROWS_CACHED_MAX)):
                 del cached[key]
         self.working = {}
+        self._before = {}
         self._changed = set()
 
 
@@ -571,9 +600,7 @@ def _bound(parameter: Any) -> Any:
 
 def _reader(path: str) -> sqlite3.Connection:
     """A connection that cannot write, and stays with one state of the file for the length of a transaction."""
-    return sqlite3.connect(
-        f"file:{quote(path)}?mode=ro", uri=True, isolation_level=None, timeout=5
-    )
+    return sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, isolation_level=None, timeout=5)
 
 
 @contextmanager
@@ -588,4 +615,3 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[Callable[[str, Sequ
         yield fetch
     finally:
         connection.execute("ROLLBACK")
-

@@ -4,6 +4,7 @@ The library's SQLiteTrackingRecorder refuses a position that is not beyond the o
 the same file cannot fold an event twice: its whole transaction is rolled back.
 """
 
+import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -23,8 +24,8 @@ class TrackedDatabase:
         self._datastore = SQLiteDatastore(path, pool_size=1, max_overflow=0)
         self._recorder = SQLiteTrackingRecorder(self._datastore)
         with self._datastore.get_connection(commit=False) as connection, connection.cursor() as cursor:
-            # NORMAL syncs when the write-ahead log is moved into the file, not at every commit. A power cut then takes the
-            # newest transactions whole, rows and position alike, and they are folded again from the log.
+            # NORMAL syncs when the write-ahead log is moved into the file, not at every commit. A power cut then takes
+            # the newest transactions whole, rows and position alike, and they are folded again from the log.
             cursor.execute(f"PRAGMA synchronous = {'NORMAL' if durable else 'OFF'}")
             # A reader that stayed for long makes the write-ahead log grow; afterwards it is cut to this many bytes.
             cursor.execute("PRAGMA journal_size_limit = 16777216")
@@ -56,6 +57,13 @@ class TrackedDatabase:
         with self._datastore.get_connection(commit=False) as connection, connection.cursor() as cursor:
             busy: int = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
             return busy == 0
+
+    def copy(self) -> sqlite3.Connection:
+        """A database in memory with all that is in this one now."""
+        copy = sqlite3.connect(":memory:", isolation_level=None)
+        with self._datastore.get_connection(commit=False) as connection, connection.cursor() as cursor:
+            cursor.connection.backup(copy)
+        return copy
 
     def close(self) -> None:
         self._datastore.close()

@@ -9,6 +9,7 @@ import logging
 from typing import Any, Final
 
 from faststream import AckPolicy
+from faststream.message import StreamMessage
 from faststream.nats import JStream, NatsBroker, NatsResponse, PullSub
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
@@ -99,8 +100,8 @@ async def _take(
 
 
 class _RawCodec:
-    async def decode(self, message: Any) -> Any:
-        return message.raw_message
+    async def decode(self, msg: StreamMessage[Any]) -> Any:
+        return msg.raw_message
 
-    async def encode(self, message: Any, serializer: Any = None) -> tuple[bytes, str]:
-        return message, "application/json"
+    async def encode(self, msg: Any, serializer: Any = None) -> tuple[bytes, str]:
+        return msg, "application/json"

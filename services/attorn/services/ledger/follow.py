@@ -8,7 +8,7 @@ import asyncio
 import logging
 import secrets
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -74,11 +74,11 @@ class _Made(msgspec.Struct, frozen=True):
     error: Error | None = None
 
 
-async def follow(nc: Client, wire: Wire, after: int, kinds: Sequence[str]) -> AsyncIterator[Page]:
+async def follow(nc: Client, wire: Wire, after: int, kinds: Sequence[str]) -> AsyncGenerator[Page, None]:
     """Every event behind the position `after`, and then as they come.
 
     Raises LogDamaged when an event is missing on the log or its end is before `after`, Unavailable when there is no log
-    or the connection is closed for good.
+    or no way to it: the connection is closed for good, or not permitted to read.
     """
     position, has_begun, pause = after, False, PAUSE_S_MIN
     while True:
@@ -95,7 +95,9 @@ async def follow(nc: Client, wire: Wire, after: int, kinds: Sequence[str]) -> As
         except (_Lost, Silent, Undone, errors.Error, OSError) as why:
             if nc.is_closed:
                 raise Unavailable("the connection to the log is closed") from why
-            log.info("consumer lost, another is made: position=%s reason=%s", position, why)
+            if isinstance(why, Undone) and why.is_final:
+                raise Unavailable(str(why)) from why
+            log.warning("consumer lost, another is made: position=%s reason=%s", position, why)
         finally:
             await consumer.close()
         await asyncio.sleep(pause)

@@ -9,8 +9,8 @@ import asyncio
 import itertools
 import secrets
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Final, NamedTuple, TypeVar
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 from nats.aio.client import Client
 
@@ -21,7 +21,7 @@ from attorn.contracts.refusal import Breach, Conflict, Refused, Unavailable
 from attorn.services.ledger.follow import follow
 from attorn.services.ledger.identity import fact_id, require_appendable, require_distinct, used_before
 from attorn.services.ledger.lookup import Head, Lookup
-from attorn.services.ledger.outcome import Repeated, acknowledged, same
+from attorn.services.ledger.outcome import Repeated, acknowledged, is_begun
 from attorn.services.ledger.wire import Silent, Undone, Wire
 
 GUARD: Final = "Nats-Expected-Last-Subject-Sequence"
@@ -31,18 +31,17 @@ BATCHES_MAX: Final = 16
 
 T = TypeVar("T")
 
-
-class _Moved(NamedTuple):
-    """A stream that is at the version `actual` already; `position` when it was by these very entries, else 0."""
-
-    actual: int
-    position: int
+_Rest: TypeAlias = tuple[int, Append, Head]
+"""What is left to record of one append, which one of all, and the head that it goes behind."""
 
 
-class _There(NamedTuple):
-    """All of it is on the log already."""
+class _Standing(NamedTuple):
+    """How much of an append is on the log: `done` entries; the next one goes behind `head`."""
 
-    positions: list[int]
+    done: int
+    head: Head
+    end: int
+    """The position of the last of the `done` entries; 0 when there are none."""
 
 
 class JetStreamLedger:
@@ -85,13 +84,13 @@ class JetStreamLedger:
     async def last(self, kind: str = "") -> int:
         return await self._patiently(lambda: self._lookup.last(kind))
 
-    def follow(self, after: int = 0, kinds: Sequence[str] = ()) -> AsyncIterator[Page]:
+    def follow(self, after: int = 0, kinds: Sequence[str] = ()) -> AsyncGenerator[Page, None]:
         return follow(self._nc, self._wire, after, kinds)
 
     async def _append_patiently(self, appends: Sequence[Append]) -> list[int]:
         now = asyncio.get_running_loop().time
         until, pause = now() + self._patience, 0.0
-        heads: list[Head] | None = None
+        tried: list[Head] | None = None
         repeated: Repeated | None = None
         # Whether a try may have been recorded, or may be still: what is sent while the connection breaks is kept by the
         # client, and stored when it is back.
@@ -100,14 +99,23 @@ class JetStreamLedger:
             try:
                 if not self._nc.is_connected:
                     raise Undone("not connected to the log")
-                standing = await self._standing(appends, heads)
-                if isinstance(standing, _There):
-                    return standing.positions
-                heads = standing
-                if repeated is not None:
-                    await self._require_unused(appends, heads, repeated)
-                    repeated = None
-                return self._placed(appends, await self._publish(appends, heads))
+                standing = await self._standing(appends, tried)
+                tried = [each.head for each in standing]
+                ends = [each.end for each in standing]
+                # Nearly always all of it. A batch that met a full disk is on the log in part, and is completed here.
+                rest = [
+                    (number, Append(append.stream, append.expected + each.done, append.entries[each.done :]), each.head)
+                    for number, (append, each) in enumerate(zip(appends, standing, strict=True))
+                    if each.done < len(append.entries)
+                ]
+                if rest:
+                    if repeated is not None:
+                        await self._require_unused(rest, repeated)
+                        repeated = None
+                    last = await self._publish(rest)
+                    for number, end in self._placed(rest, last):
+                        ends[number] = end
+                return ends
             except Repeated as known:
                 repeated, reason = known, str(known)
             except Undone as undone:
@@ -124,57 +132,54 @@ class JetStreamLedger:
             reason += ", though the broker is there: its disk may be full"
         raise Unavailable(reason, "unknown" if in_doubt else "no")
 
-    async def _standing(self, appends: Sequence[Append], tried: Sequence[Head] | None) -> list[Head] | _There:
-        """The head that each append goes behind, or the positions where all of them are already.
+    async def _standing(self, appends: Sequence[Append], tried: Sequence[Head] | None) -> list[_Standing]:
+        """How much of each append is on the log. Raises Conflict for the first stream that has moved on.
 
         Before the first try what is remembered will do, since the guard finds out when it is wrong; after one, `tried`
-        are the heads that it went behind, and the leader is asked. Raises Conflict for the first stream that has moved
-        on.
+        are the heads that it went behind, and the leader is asked.
         """
-        found: list[Head | _Moved | None] = [self._believed(append) if tried is None else None for append in appends]
-        asked = [number for number, head in enumerate(found) if head is None]
-        if asked:
+        found = [self._believed(append) if tried is None else None for append in appends]
+        unknown = [number for number, standing in enumerate(found) if standing is None]
+        if unknown:
             answers = await asyncio.gather(
-                *(self._stands(appends[number], tried[number] if tried else None) for number in asked),
+                *(self._look(appends[number], tried[number] if tried else None) for number in unknown),
                 return_exceptions=True,
             )
-            for number, answer in zip(asked, answers, strict=True):
+            for number, answer in zip(unknown, answers, strict=True):
                 if isinstance(answer, BaseException):
                     raise answer
                 found[number] = answer
-        moved = [stands for stands in found if isinstance(stands, _Moved)]
-        if moved and all(isinstance(stands, _Moved) and stands.position for stands in found):
-            return _There([stands.position for stands in moved])
-        for append, stands in zip(appends, found, strict=True):
-            if isinstance(stands, _Moved):
-                raise Conflict(append.stream, append.expected, stands.actual)
-        return [stands for stands in found if isinstance(stands, Head)]
+        return [standing for standing in found if standing is not None]
 
-    def _believed(self, append: Append) -> Head | None:
+    def _believed(self, append: Append) -> _Standing | None:
         # Of a stream that should be new nothing needs to be known: the guard is 0.
         head = self._heads.get(append.stream) or (Head(0, 0) if append.expected == 0 else None)
-        return head if head and head.version == append.expected else None
+        return _Standing(0, head, 0) if head and head.version == append.expected else None
 
-    async def _stands(self, append: Append, tried: Head | None) -> Head | _Moved:
+    async def _look(self, append: Append, tried: Head | None) -> _Standing:
         stream, expected = append.stream, append.expected
         if tried is None and stream not in self._heads:
-            head = await self._lookup.head(stream)
+            head = self._remember(stream, await self._lookup.head(stream))
             if head.version == expected:
-                return self._remember(stream, head)
+                return _Standing(0, head, 0)
         head = self._remember(stream, await self._lookup.leader_head(stream))
         if head.version == expected:
-            return head
+            return _Standing(0, head, 0)
         if head.version > expected:
-            after, skip = (tried.position, 0) if tried else (0, expected)
-            place = (await self._lookup.stream(stream, after=after, up_to=head.position))[skip:][: len(append.entries)]
-            if same(place, append.entries):
-                return _Moved(head.version, place[-1].position)
-        return _Moved(head.version, 0)
+            if tried is not None and tried.version == expected:
+                behind = await self._lookup.stream(stream, after=tried.position, up_to=head.position)
+            else:
+                behind = (await self._lookup.stream(stream, up_to=head.position))[expected:]
+            place = behind[: len(append.entries)]
+            # What was appended behind a whole append is no matter; behind a part of one, it is in the way of the rest.
+            if is_begun(place, append.entries) and (len(place) == len(append.entries) or len(place) == len(behind)):
+                return _Standing(len(place), Head(expected + len(place), place[-1].position), place[-1].position)
+        raise Conflict(stream, expected, head.version)
 
-    async def _publish(self, appends: Sequence[Append], heads: Sequence[Head]) -> int:
+    async def _publish(self, rest: Sequence[_Rest]) -> int:
         """The position of the last entry. Raises Undone, Silent, Repeated."""
         messages: list[tuple[str, bytes, dict[str, str]]] = []
-        for append, head in zip(appends, heads, strict=True):
+        for _, append, head in rest:
             subject = subjects.event(append.stream)
             # Within a batch only the first message of a subject carries a guard. The server refuses one on the second
             # (10164, whatever it says), and the first one's holds for all, since a batch is stored in one piece.
@@ -194,20 +199,18 @@ class JetStreamLedger:
         [answer] = await self._wire.ask(subject, body, headers, timeout=self._timeout, before=before)
         return acknowledged(answer)
 
-    def _placed(self, appends: Sequence[Append], end: int) -> list[int]:
-        position = end - sum(len(append.entries) for append in appends)
-        positions: list[int] = []
-        for append in appends:
+    def _placed(self, rest: Sequence[_Rest], last: int) -> Iterator[tuple[int, int]]:
+        position = last - sum(len(append.entries) for _, append, _ in rest)
+        for number, append, _ in rest:
             position += len(append.entries)
-            positions.append(position)
             self._remember(append.stream, Head(append.expected + len(append.entries), position))
-        return positions
+            yield number, position
 
-    async def _require_unused(self, appends: Sequence[Append], heads: Sequence[Head], repeated: Repeated) -> None:
+    async def _require_unused(self, rest: Sequence[_Rest], repeated: Repeated) -> None:
         """Raises Refused when the log holds one of the facts' ids elsewhere."""
         facts = [
             (entry.event, id, append.stream, head)
-            for append, head in zip(appends, heads, strict=True)
+            for _, append, head in rest
             for entry in append.entries
             if (id := fact_id(entry.event))
         ]

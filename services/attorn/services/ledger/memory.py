@@ -1,7 +1,7 @@
 """The ledger in memory: the reference for what the others do, and the log of tests."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime
 
 from attorn.contracts import codec, subjects
@@ -28,34 +28,31 @@ class MemoryLedger:
 
     async def append_all(self, appends: Sequence[Append]) -> list[int]:
         require_appendable(appends)
-        known = [self._already(append) for append in appends]
-        there = [position for position in known if position is not None]
-        if len(there) == len(appends):
-            return there
-        for append in appends:
-            subjects.event(append.stream)
-            actual = len(self._streams.get(append.stream, ()))
-            if actual != append.expected:
-                raise Conflict(append.stream, append.expected, actual)
         require_distinct(entry.event for append in appends for entry in append.entries)
+        rest = [(append, append.entries[self._done(append) :]) for append in appends]
         taken = [
             used_before(entry.event, f"at position {holder.position} in {holder.stream}")
-            for append in appends
-            for entry in append.entries
+            for _, entries in rest
+            for entry in entries
             if (holder := self._facts.get(fact_id(entry.event) or ""))
         ]
         if taken:
             raise Refused(*taken)
-        return [self._record(append) for append in appends]
+        return [self._record(append, entries) for append, entries in rest]
 
-    def _already(self, append: Append) -> int | None:
-        place = self._streams.get(append.stream, [])[append.expected :][: len(append.entries)]
-        same = [recorded.body for recorded in place] == [entry.body for entry in append.entries]
-        return place[-1].position if same else None
+    def _done(self, append: Append) -> int:
+        """How many of the entries stand at their place already. Raises Conflict when something else does."""
+        subjects.event(append.stream)
+        stream = self._streams.get(append.stream, [])
+        place = stream[append.expected :][: len(append.entries)]
+        is_begun = [each.body for each in place] == [entry.body for entry in append.entries[: len(place)]]
+        if is_begun and (len(place) == len(append.entries) or len(stream) == append.expected + len(place)):
+            return len(place)
+        raise Conflict(append.stream, append.expected, len(stream))
 
-    def _record(self, append: Append) -> int:
+    def _record(self, append: Append, rest: Sequence[Entry]) -> int:
         stream = self._streams.setdefault(append.stream, [])
-        for entry in append.entries:
+        for entry in rest:
             now = datetime.now(UTC)
             # Read back from the bytes, as every other ledger does: what cannot be read shows here already.
             event = codec.decode(entry.body, append.stream, now)
@@ -66,7 +63,7 @@ class MemoryLedger:
                 self._facts[id] = recorded
         self._grown.set()
         self._grown = asyncio.Event()
-        return len(self._log)
+        return stream[append.expected + len(append.entries) - 1].position
 
     async def read(self, stream: str) -> Sequence[Recorded]:
         subjects.event(stream)
@@ -77,7 +74,7 @@ class MemoryLedger:
         newest = (recorded for recorded in reversed(self._log) if not kind or recorded.stream.startswith(f"{kind}/"))
         return next((recorded.position for recorded in newest), 0)
 
-    async def follow(self, after: int = 0, kinds: Sequence[str] = ()) -> AsyncIterator[Page]:
+    async def follow(self, after: int = 0, kinds: Sequence[str] = ()) -> AsyncGenerator[Page, None]:
         wanted = tuple(f"{kind}/" for kind in kinds)
         position, is_first = after, True
         while True:

@@ -17,8 +17,14 @@ IN_PROCESS: Final = 10158
 APPLYING: Final = 10163
 DUPLICATE_IN_BATCH: Final = 10201
 TOO_MANY_BATCHES: Final = 10210
+INCOMPLETE_BATCH: Final = 10176
+"""Its first messages were lost with a connection."""
 
-_PASSING: Final = WRONG_LAST | {IN_PROCESS, APPLYING, TOO_MANY_BATCHES}
+FULL: Final = frozenset({10023, 10047, 10077})
+"""No room. A single message is refused cleanly; a batch during which the room runs out is stored in part, without an
+answer (2.15.1), which is why a part of an append that stands alone at its place is completed, not a conflict."""
+
+_PASSING: Final = WRONG_LAST | {IN_PROCESS, APPLYING, TOO_MANY_BATCHES, INCOMPLETE_BATCH}
 
 
 class Repeated(Exception):
@@ -45,12 +51,13 @@ def acknowledged(msg: Msg) -> int:
         if answer.error.err_code == DUPLICATE_IN_BATCH:
             raise Repeated(None)
         may_pass = answer.error.err_code in _PASSING or answer.error.code in (429, 503)
+        may_pass &= answer.error.err_code not in FULL
         raise Undone(f"the log refused: {answer.error.description}", is_final=not may_pass)
     if answer.duplicate:
         raise Repeated(answer.seq)
     return answer.seq
 
 
-def same(place: Sequence[Recorded], entries: Sequence[Entry]) -> bool:
-    """Whether just these bytes stand there."""
-    return [recorded.body for recorded in place] == [entry.body for entry in entries]
+def is_begun(place: Sequence[Recorded], entries: Sequence[Entry]) -> bool:
+    """Whether what stands there are the first of just these entries, byte for byte, or all of them."""
+    return [recorded.body for recorded in place] == [entry.body for entry in entries[: len(place)]]

@@ -107,12 +107,18 @@ class Wire:
         return msgspec.json.decode(msg.data, type=answer)
 
     async def is_healthy(self) -> bool:
-        """Whether the broker answers at all."""
-        try:
-            await self._nc.flush(1)
-        except (errors.Error, OSError):
-            return False
-        return self._nc.is_connected
+        """Whether the broker passes on a message to ourselves within a second.
+
+        nats-py's flush would ask the same, but when it times out, the late PONG finds a cancelled future and ends the
+        connection's read loop for good, while `is_connected` stays true (2.16).
+        """
+        with self._expect([], lambda msg: True, 1.0) as waiting:
+            try:
+                await self._nc.publish(waiting.reply)
+                await waiting.answer
+            except (errors.Error, OSError, Silent):
+                return False
+        return True
 
     def on_error(self, error: Exception) -> None:
         """What the connection's error_cb was called with."""

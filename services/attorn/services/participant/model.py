@@ -25,8 +25,11 @@ ParticipantCommand: TypeAlias = RegisterParticipant | DeactivateParticipant | Gr
 
 class Participant(msgspec.Struct, frozen=True, tag="participant"):
     registered: ParticipantRegistered | None = None
-    left: bool = False
-    roles: frozenset[tuple[str, str]] = frozenset()
+    left: ParticipantDeactivated | None = None
+    roles: tuple[RoleGranted, ...] = ()
+
+    def role(self, role: str, scope: str) -> RoleGranted | None:
+        return next((held for held in self.roles if held.role == role and held.scope == scope), None)
 
 
 initial = Participant()
@@ -40,18 +43,22 @@ def decide(who: Participant, command: ParticipantCommand, context: Context) -> S
             registered = ParticipantRegistered(
                 **{name: getattr(command, name) for name in ParticipantRegistered.__struct_fields__}
             )
-            return [] if who.registered == registered and not who.left else [registered]
+            return [] if who.registered == registered and who.left is None else [registered]
         case DeactivateParticipant(reason=reason, successor=successor):
-            return [] if who.left else [ParticipantDeactivated(reason=reason, successor=successor)]
+            gone = who.left is not None and who.left.successor == successor
+            return [] if gone else [ParticipantDeactivated(reason=reason, successor=successor)]
         case GrantRole(role=role, scope=scope, valid_until=until):
-            return [] if (role, scope) in who.roles else [RoleGranted(role=role, scope=scope, valid_until=until)]
+            granted = RoleGranted(role=role, scope=scope, valid_until=until)
+            return [] if granted in who.roles else [granted]
         case RevokeRole(role=role, scope=scope, reason=reason):
-            return [RoleRevoked(role=role, scope=scope, reason=reason)] if (role, scope) in who.roles else []
+            revoked = RoleRevoked(role=role, scope=scope, reason=reason)
+            return [revoked] if who.registered is None or who.role(role, scope) is not None else []
 
 
 def check(who: Participant, event: Event, directory: Directory) -> Iterator[Breach]:
     """Which rules about taking part `event` breaks."""
     id = event.subject.partition("/")[2]
+    yield from check_actor(event)
     match event.data:
         case ParticipantRegistered(participant_id=named, kind=kind, sponsor=sponsor):
             if who.registered is not None:
@@ -63,16 +70,22 @@ def check(who: Participant, event: Event, directory: Directory) -> Iterator[Brea
                 detail = f"{sponsor or 'nobody'} is not a person who is here; {id} needs one as sponsor"
                 yield Breach(rule="sponsor-human", detail=detail, field="data.sponsor")
         case ParticipantDeactivated(successor=successor):
-            if who.registered is None or who.left:
-                state = "has left already" if who.left else "is not registered"
+            if who.registered is None or who.left is not None:
+                state = "is not registered"
+                if who.left is not None:
+                    state = f"has left already, and {who.left.successor or 'nobody'} succeeded; the first word stands"
                 yield Breach(rule="registered-once", detail=f"{id} {state}")
             human = who.registered is not None and who.registered.kind == "human"
             if (human or successor is not None) and (successor == id or not directory.is_person(successor or "")):
                 detail = f"{successor or 'nobody'} is not another person who is here; {id} needs one as successor"
                 yield Breach(rule="successor-human", detail=detail, field="data.successor")
-        case _:
-            if who.registered is None:
-                yield Breach(rule="unregistered-actor", detail=f"{id} is not registered")
+        case data:
+            if who.registered is None or (who.left is not None and isinstance(data, RoleGranted)):
+                detail = f"{id} {'is not registered' if who.registered is None else 'has left'}"
+                yield Breach(rule="unregistered-actor", detail=detail)
+            elif isinstance(data, RoleGranted) and data.role == "custodian" and who.registered.kind != "human":
+                detail = f"{id} is of kind {who.registered.kind}; a custodian is a person"
+                yield Breach(rule="custodian-human", detail=detail)
 
 
 def evolve(who: Participant, event: Event) -> Participant:
@@ -80,14 +93,25 @@ def evolve(who: Participant, event: Event) -> Participant:
     match event.data:
         case ParticipantRegistered() as registered if who.registered is None:
             return msgspec.structs.replace(who, registered=registered)
-        case ParticipantDeactivated():
-            return msgspec.structs.replace(who, left=True)
-        case RoleGranted(role=role, scope=scope):
-            return msgspec.structs.replace(who, roles=who.roles | {(role, scope)})
-        case RoleRevoked(role=role, scope=scope):
-            return msgspec.structs.replace(who, roles=who.roles - {(role, scope)})
+        case ParticipantDeactivated() as departure if who.left is None:
+            return msgspec.structs.replace(who, left=departure)
+        case RoleGranted() as granted:
+            return msgspec.structs.replace(who, roles=(*_others(who, granted), granted))
+        case RoleRevoked() as revoked:
+            return msgspec.structs.replace(who, roles=_others(who, revoked))
         case _:
             return who
+
+
+def check_actor(event: Event) -> Iterator[Breach]:
+    """People decide who takes part, and by which rules; an agent has its mandates in work alone."""
+    if event.authtype == "service_account":
+        detail = f"{event.authid} is not a person; {event.subject} is for people to change"
+        yield Breach(rule="undelegated-execution", detail=detail)
+
+
+def _others(who: Participant, role: RoleGranted | RoleRevoked) -> tuple[RoleGranted, ...]:
+    return tuple(held for held in who.roles if (held.role, held.scope) != (role.role, role.scope))
 
 
 def attributes(who: Participant, stream: str, actor: str, directory: Directory) -> dict[str, Any]:

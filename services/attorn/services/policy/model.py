@@ -9,6 +9,7 @@ from attorn.contracts.envelope import Event
 from attorn.contracts.policy import PolicyPublished, PublishPolicy
 from attorn.contracts.refusal import Breach, Unreadable
 from attorn.projections.directory import Directory
+from attorn.services.participant.model import check_actor
 from attorn.services.transact import Context
 
 
@@ -38,10 +39,12 @@ def decide(policy: Policy, command: PublishPolicy, context: Context) -> Sequence
 
 def check(policy: Policy, event: Event, directory: Directory) -> Iterator[Breach]:
     """Which rules about policies `event` breaks."""
+    yield from check_actor(event)
     if isinstance(event.data, PolicyPublished) and event.data.rules.escalation is not None:
         ladder = event.data.rules.escalation.ladder
         if not ladder or not any(directory.names_person(target) for target in ladder[-1].targets):
-            detail = "nobody on the last rung is a person who is here, or a role that one holds"
+            names = ", ".join(ladder[-1].targets) if ladder else "nobody"
+            detail = f"the last rung names {names}; it needs a person who is here, or a role that one holds"
             yield Breach(rule="ladder-human", detail=detail, field="data.rules.escalation.ladder")
 
 

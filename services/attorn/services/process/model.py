@@ -8,16 +8,20 @@ import msgspec
 from attorn.contracts.envelope import Event
 from attorn.contracts.ids import Pinned
 from attorn.contracts.process import ProcessPublished, ProcessRetired, PublishProcess, RetireProcess
-from attorn.contracts.refusal import Breach, Refused
+from attorn.contracts.refusal import Breach
 from attorn.projections.directory import Directory
+from attorn.services.participant.model import check_actor
 from attorn.services.transact import Context
+from attorn.services.work.model import check_policy, pin
 
 ProcessCommand: TypeAlias = PublishProcess | RetireProcess
 
 
 class Process(msgspec.Struct, frozen=True, tag="process"):
+    """`retired` are the versions that were retired since the newest was published; None stands for all."""
+
     newest: ProcessPublished | None = None
-    retired: bool = False
+    retired: tuple[int | None, ...] = ()
 
 
 initial = Process()
@@ -30,33 +34,37 @@ def decide(process: Process, command: ProcessCommand, context: Context) -> Seque
         case PublishProcess():
             said = {name: getattr(command, name) for name in ProcessPublished.__struct_fields__ if name != "version"}
             for field in ("review_policy", "escalation_policy"):
-                said[field] = _pin(said[field], field, context.directory)
+                said[field] = pin(said[field], field, context) if said[field] is not None else None
             version = process.newest.version if process.newest is not None else 0
-            if process.newest is not None and process.newest == ProcessPublished(version=version, **said):
-                return []
+            retired = None in process.retired or version in process.retired
+            if process.newest is not None and not retired:
+                if process.newest == ProcessPublished(version=version, **said):
+                    return []
             return [ProcessPublished(version=version + 1, **said)]
         case RetireProcess(version=version, successor=successor):
-            return [] if process.retired else [ProcessRetired(version=version, successor=successor)]
+            retired = None in process.retired or version in process.retired
+            return [] if retired else [ProcessRetired(version=version, successor=successor)]
 
 
 def check(process: Process, event: Event, directory: Directory) -> Iterator[Breach]:
     """Which rules about processes `event` breaks."""
+    yield from check_actor(event)
     match event.data:
         case ProcessPublished() as data:
             if not directory.is_person(data.owner):
-                yield Breach(rule="owner-human", detail=f"{data.owner} is not a person who is here", field="data.owner")
+                detail = f"{data.owner} is not a person who is here; {event.subject} needs one as its owner"
+                yield Breach(rule="owner-human", detail=detail, field="data.owner")
             for field in ("review_policy", "escalation_policy"):
                 pinned: Pinned | None = getattr(data, field)
-                if pinned is not None and directory.policy(pinned.id, pinned.version) is None:
-                    detail = f"policy {pinned.id} has no version {pinned.version}"
-                    yield Breach(rule="unpublished", detail=detail, field=f"data.{field}")
+                yield from check_policy(pinned, field, directory)
                 if pinned is None and data.risk_tier == "high":
-                    yield Breach(
-                        rule="controls-missing", detail=f"risk is high and there is no {field}", field=f"data.{field}"
-                    )
-        case ProcessRetired():
-            if process.newest is None:
-                yield Breach(rule="unpublished", detail=f"{event.subject} was never published")
+                    detail = f"the risk of {event.subject} is high; name its {field}"
+                    yield Breach(rule="controls-missing", detail=detail, field=f"data.{field}")
+        case ProcessRetired(version=version):
+            newest = process.newest.version if process.newest is not None else 0
+            if newest == 0 or (version is not None and version > newest):
+                which = f"version {version} of {event.subject}" if newest else event.subject
+                yield Breach(rule="unpublished", detail=f"{which} was never published", field="data.version")
         case _:
             pass
 
@@ -67,19 +75,10 @@ def evolve(process: Process, event: Event) -> Process:
         case ProcessPublished() as published:
             return Process(published)
         case ProcessRetired():
-            return msgspec.structs.replace(process, retired=True)
+            return msgspec.structs.replace(process, retired=(*process.retired, event.data.version))
         case _:
             return process
 
 
 def attributes(process: Process, stream: str, actor: str, directory: Directory) -> dict[str, Any]:
     return {}
-
-
-def _pin(policy: str | None, field: str, directory: Directory) -> Pinned | None:
-    if policy is None:
-        return None
-    published = directory.policy(policy)
-    if published is None:
-        raise Refused(Breach(rule="unpublished", detail=f"no policy {policy} is published", field=field))
-    return Pinned(id=policy, version=published.version)

@@ -20,7 +20,7 @@ from attorn.contracts.review import (
 from attorn.contracts.work import WorkCompleted, WorkSubmitted
 from attorn.projections.directory import Directory
 from attorn.services.transact import Context
-from attorn.services.work.state import Review, ReviewStatus, Work
+from attorn.services.work.state import Review, ReviewStatus, Work, requires_person
 
 ReviewCommand: TypeAlias = RequestReview | ReviewWork | ReleaseOutput | WithdrawOutput
 
@@ -50,14 +50,16 @@ def decide(work: Work, command: ReviewCommand, context: Context) -> Sequence[msg
             review = work.reviews.get(id)
             pinned = review.request.policy if review is not None else None
             said = {n: getattr(command, n) for n in WorkReviewed.__struct_fields__ if n not in ("reviewer", "policy")}
-            return [WorkReviewed(**said, reviewer=context.actor, policy=pinned)]
+            verdict = WorkReviewed(**said, reviewer=context.actor, policy=pinned)
+            return [] if review is not None and verdict in review.verdicts else [verdict]
         case ReleaseOutput(output_id=output_id, output_dig=dig, to=to, channel=channel):
             made = work.outputs.get(output_id)
             dig = dig or (made.output.dig if made is not None else None)
             released = OutputReleased(output_id=output_id, output_dig=dig, to=to, channel=channel)
             return [] if made is not None and made.released and made.output.dig == dig else [released]
         case WithdrawOutput(output_id=output_id, reason=reason):
-            return [OutputWithdrawn(output_id=output_id, reason=reason)]
+            made = work.outputs.get(output_id)
+            return [] if made is not None and made.withdrawn else [OutputWithdrawn(output_id=output_id, reason=reason)]
 
 
 def check(work: Work, event: Event, directory: Directory) -> Iterator[Breach]:
@@ -69,18 +71,21 @@ def check(work: Work, event: Event, directory: Directory) -> Iterator[Breach]:
                 detail = f"{output_id} is not an output with the digest {dig[:19]}…"
                 yield Breach(rule="review-digest", detail=detail, field="data.output_dig")
         case WorkReviewed() as verdict:
-            yield from _check_verdict(work, verdict, directory)
+            yield from _check_verdict(work, verdict, event, directory)
         case OutputReleased(output_id=output_id, output_dig=dig):
-            why = work.unreviewed(output_id)
+            why = work.unreviewed(output_id, directory)
             made = work.outputs.get(output_id)
             if why is None and made is not None and dig is not None and dig != made.output.dig:
                 why = f"{dig[:19]}… is not what {output_id} is now"
             if why is not None:
                 yield Breach(rule="control-bypassed", detail=why, field="data.output_id")
+        case OutputWithdrawn(output_id=output_id) if output_id not in work.outputs:
+            yield Breach(rule="control-bypassed", detail=f"there is no output {output_id}", field="data.output_id")
         case WorkSubmitted() | WorkCompleted():
-            for output_id in work.outputs:
-                why = work.unreviewed(output_id)
-                if why is not None:
+            named = event.data.outputs if isinstance(event.data, WorkSubmitted) else ()
+            for output_id, made in work.outputs.items():
+                why = work.unreviewed(output_id, directory)
+                if why is not None and (output_id in named or (made.handed_over and not made.withdrawn)):
                     yield Breach(rule="control-bypassed", detail=why, field="data.outputs")
         case _:
             pass
@@ -95,7 +100,7 @@ def evolve(work: Work, event: Event) -> Work:
             return msgspec.structs.replace(work, reviews={**work.reviews, request.review_id: Review(request)})
         case WorkReviewed() as verdict:
             review = work.reviews.get(verdict.review_id)
-            return work if review is None else _with(work, _judged(review, verdict))
+            return work if review is None else _with(work, _judged(work, review, verdict))
         case ReviewInvalidated(review_id=id):
             return _end(work, id, "invalidated")
         case ReviewWithdrawn(review_id=id):
@@ -106,66 +111,87 @@ def evolve(work: Work, event: Event) -> Work:
             return work
 
 
-def _check_verdict(work: Work, verdict: WorkReviewed, directory: Directory) -> Iterator[Breach]:
+def _check_verdict(work: Work, verdict: WorkReviewed, event: Event, directory: Directory) -> Iterator[Breach]:
     reviewer = verdict.reviewer
     made, review = work.outputs.get(verdict.output_id), work.reviews.get(verdict.review_id)
     if not directory.is_here(reviewer):
-        yield Breach(rule="unregistered-actor", detail=f"{reviewer} is not registered", field="data.reviewer")
-    if made is not None and made.by == reviewer and verdict.verdict != "waived":
-        yield Breach(rule="self-review", detail=f"{reviewer} made {verdict.output_id}", field="data.reviewer")
+        detail = f"{reviewer} is not registered or has left"
+        yield Breach(rule="unregistered-actor", detail=detail, field="data.reviewer")
+    made_it = made is not None and reviewer in made.makers
+    if made_it and verdict.verdict != "waived":
+        detail = f"{reviewer} made {verdict.output_id}; somebody else reviews it"
+        yield Breach(rule="self-review", detail=detail, field="data.reviewer")
     if made is None or made.output.dig != verdict.output_dig:
-        now = made.output.dig[:19] + "…" if made is not None else "not there"
-        detail = f"{verdict.output_id} is {now}, the verdict is about {verdict.output_dig[:19]}…"
+        now = f"is now {made.output.dig[:19]}…" if made is not None else "is not there"
+        detail = f"{verdict.output_id} {now}; the verdict is about {verdict.output_dig[:19]}…"
         yield Breach(rule="review-digest", detail=detail, field="data.output_dig")
+    new = verdict.new_output
+    if (verdict.verdict == "edited") != (new is not None) or (new is not None and new.output_id != verdict.output_id):
+        detail = f"the verdict edited, and no other, says what {verdict.output_id} is now (new_output)"
+        yield Breach(rule="review-digest", detail=detail, field="data.new_output")
     if review is None or review.status not in ("open", "expired"):
         state = review.status if review is not None else "not asked for"
         yield Breach(rule="review-open", detail=f"review {verdict.review_id} is {state}", field="data.review_id")
         return
     request = review.request
     if request.output_id != verdict.output_id or request.output_dig != verdict.output_dig:
-        detail = f"{verdict.review_id} is about {request.output_id} {request.output_dig[:19]}…"
+        detail = f"the review {verdict.review_id} is about {request.output_id} {request.output_dig[:19]}…"
         yield Breach(rule="review-digest", detail=detail, field="data.output_dig")
-    if reviewer in request.excluded and not (made is not None and made.by == reviewer):
-        yield Breach(rule="reviewer-excluded", detail=f"{reviewer} is excluded from {verdict.review_id}")
+    # Who made it is told that already; who waives does not judge.
+    if reviewer in request.excluded and not made_it and verdict.verdict != "waived":
+        detail = f"{reviewer} is excluded from the review {verdict.review_id}"
+        yield Breach(rule="reviewer-excluded", detail=detail, field="data.reviewer")
     if reviewer in review.approved_by:
         yield Breach(rule="review-open", detail=f"{reviewer} has given a verdict in {verdict.review_id} already")
     if verdict.policy != request.policy:
         detail = f"{verdict.review_id} is under {_named(request.policy)}, the verdict under {_named(verdict.policy)}"
         yield Breach(rule="review-policy", detail=detail, field="data.policy")
-    policy = directory.policy(request.policy.id, request.policy.version) if request.policy is not None else None
-    human = policy is None or policy.rules.review is None or policy.rules.review.human_required
-    if human and directory.is_here(reviewer) and not directory.is_person(reviewer):
-        yield Breach(rule="reviewer-human", detail=f"{reviewer} is not a person", field="data.reviewer")
-    if verdict.verdict == "waived" and not _may_waive(reviewer, directory, work):
-        detail = f"{reviewer} has no authority to waive a review"
+    if requires_person(request, directory) and directory.is_here(reviewer) and not directory.is_person(reviewer):
+        detail = f"{reviewer} is of kind {directory.kind(reviewer)}; a person reviews {verdict.output_id}"
+        yield Breach(rule="reviewer-human", detail=detail, field="data.reviewer")
+    if verdict.verdict == "waived" and not _may_waive(reviewer, work, event, directory):
+        detail = f"{reviewer} has no authority to waive a review; the owner of the process has, or an admin"
         yield Breach(rule="control-bypassed", detail=detail, field="data.verdict")
 
 
-def _may_waive(reviewer: str, directory: Directory, work: Work) -> bool:
+def _may_waive(reviewer: str, work: Work, event: Event, directory: Directory) -> bool:
     process = directory.process(work.process.id) if work.process is not None else None
-    owns = process is not None and process.owner == reviewer
-    return directory.is_person(reviewer) and (owns or directory.holds(reviewer, "admin"))
+    owns = process is not None and reviewer in (process.owner, directory.successor(process.owner))
+    return directory.is_person(reviewer) and (owns or directory.holds(reviewer, "admin", at=event.time))
 
 
-def _judged(review: Review, verdict: WorkReviewed) -> Review:
+def _counts(work: Work, review: Review, verdict: WorkReviewed) -> bool:
+    """Whether this word of consent may let the output go: a fact that broke the rules is on the log, and does not."""
+    made, request = work.outputs.get(verdict.output_id), review.request
+    judged = made is not None and (made.output.dig == verdict.output_dig or verdict.verdict == "edited")
+    own = made is not None and verdict.reviewer in made.makers[: -1 if verdict.verdict == "edited" else None]
+    same = request.output_id == verdict.output_id and request.output_dig == verdict.output_dig
+    return judged and same and not own and verdict.reviewer not in request.excluded
+
+
+def _judged(work: Work, review: Review, verdict: WorkReviewed) -> Review:
     replace = msgspec.structs.replace
+    review = replace(review, verdicts=(*review.verdicts, verdict))
+    if verdict.verdict in ("approved", "edited") and not _counts(work, review, verdict):
+        return review
     match verdict.verdict:
         case "changes_requested" | "rejected":
             return replace(review, status="sent_back")
         case "waived":
             return replace(review, status="waived")
         case "approved" | "edited":
-            approved = (*review.approved_by, verdict.reviewer)
-            met = len(set(approved)) >= review.request.required
-            request = review.request
-            if verdict.new_output is not None:
+            request, approved = review.request, (*review.approved_by, verdict.reviewer)
+            if verdict.verdict == "edited" and verdict.new_output is not None:
                 # What the reviewer made of it is what was approved.
                 request = replace(request, output_dig=verdict.new_output.dig)
-            return Review(request, "met" if met else "open", approved)
+            met = len(set(approved)) >= request.required
+            return replace(review, request=request, status="met" if met else "open", approved_by=approved)
 
 
 def _with(work: Work, review: Review) -> Work:
-    return msgspec.structs.replace(work, reviews={**work.reviews, review.request.review_id: review})
+    # At the end, so that the reviews stand in the order in which they were decided.
+    others = {id: other for id, other in work.reviews.items() if id != review.request.review_id}
+    return msgspec.structs.replace(work, reviews={**others, review.request.review_id: review})
 
 
 def _end(work: Work, id: str, status: ReviewStatus) -> Work:

@@ -1,6 +1,7 @@
 """Work itself: defining it, assigning it, moving it on, and moving who answers for it."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -17,8 +18,9 @@ from attorn.contracts.envelope import Event
 from attorn.contracts.execution import ExecutionStarted
 from attorn.contracts.handover import HandoverAccepted
 from attorn.contracts.ids import Pinned
-from attorn.contracts.output import OutputReleased
+from attorn.contracts.output import OutputReleased, OutputWithdrawn
 from attorn.contracts.refusal import Breach, Refused, Unreadable
+from attorn.contracts.review import ReviewRequested
 from attorn.contracts.work import (
     AssignWork,
     CancelWork,
@@ -46,7 +48,7 @@ from attorn.contracts.work import (
     WorkVerified,
 )
 from attorn.projections.directory import Directory
-from attorn.projections.lifecycle import step
+from attorn.projections.lifecycle import follows, step
 from attorn.services.transact import Context
 from attorn.services.work.state import Work
 
@@ -66,10 +68,27 @@ WorkCommand: TypeAlias = (
     | AddNote
 )
 
-CLARIFIABLE: Final = frozenset(WorkDefined.__struct_fields__) - {"accountable", "process", "parent_id", "trigger"}
-"""What a clarification may change; who answers moves by a transfer, the process is pinned for good."""
+PINNED: Final = frozenset({"accountable", "process", "parent_id", "trigger", "review_policy", "escalation_policy"})
+CLARIFIABLE: Final = frozenset(WorkDefined.__struct_fields__) - PINNED
+"""What a clarification may change; who answers moves by a transfer, process and policies are pinned for good."""
 
 initial = Work()
+
+_MOVED_UNDER_A_MANDATE: Final = (
+    WorkClarified,
+    WorkReadied,
+    WorkAssigned,
+    WorkSubmitted,
+    WorkVerified,
+    WorkCompleted,
+    WorkReopened,
+    WorkCancelled,
+    WorkFailed,
+    ReviewRequested,
+    OutputReleased,
+    OutputWithdrawn,
+)
+"""What an agent may do to work only while somebody has entrusted it with the work. Anybody may escalate, or note."""
 
 
 def decide(work: Work, command: WorkCommand, context: Context) -> Sequence[msgspec.Struct]:
@@ -77,7 +96,7 @@ def decide(work: Work, command: WorkCommand, context: Context) -> Sequence[msgsp
     life = work.life
     match command:
         case DefineWork():
-            defined = _define(command, context.directory)
+            defined = _define(command, context)
             return [] if work.definition == defined else [defined]
         case ClarifyWork(changes=changes, reason=reason):
             return _clarify(work, changes, reason)
@@ -88,7 +107,7 @@ def decide(work: Work, command: WorkCommand, context: Context) -> Sequence[msgsp
             held = life.state == "claimed" and work.executor == executor
             return [] if held else [WorkAssigned(executor=executor, mode=mode, reason=reason)]
         case SubmitWork(outputs=outputs, note=note):
-            outputs = outputs or tuple(work.outputs)
+            outputs = outputs or tuple(id for id, made in work.outputs.items() if not made.withdrawn)
             return [] if life.state == "submitted" else [WorkSubmitted(outputs=outputs, note=note)]
         case VerifyWork(criteria=criteria, note=note):
             signed = tuple(CriterionVerdict(id=c.id, result=c.result, by=c.by or context.actor) for c in criteria)
@@ -96,7 +115,8 @@ def decide(work: Work, command: WorkCommand, context: Context) -> Sequence[msgsp
         case CompleteWork(note=note):
             return [] if life.state == "completed" else [WorkCompleted(cycle=max(life.cycle, 1), note=note)]
         case ReopenWork(reason=reason):
-            return [WorkReopened(cycle=life.cycle + 1, reason=reason)]
+            again = life.state == "ready" and life.cycle > 1
+            return [] if again else [WorkReopened(cycle=life.cycle + 1, reason=reason)]
         case CancelWork(reason=reason):
             return [] if life.state == "cancelled" else [WorkCancelled(by=context.actor, reason=reason)]
         case FailWork(error_class=error_class, retryable=retryable, reason=reason):
@@ -124,35 +144,41 @@ def check(work: Work, event: Event, directory: Directory) -> Iterator[Breach]:
         yield Breach(rule="hidden-work", detail=f"{event.subject} is not defined")
         yield Breach(rule="accountability-defaulted", detail=f"nobody is named to answer for {event.subject}")
     if not step(work.life, data).allowed:
-        state = work.life.state or "discovered"
-        yield Breach(rule="illegal-transition", detail=f"{event.subject} is {state}; {_fact(event)} does not follow")
+        before = ", ".join(follows(data))
+        detail = f"{event.subject} is {work.life.state or 'unknown'}; {_fact(event)} follows only {before}"
+        yield Breach(rule="illegal-transition", detail=detail)
 
     match data:
         case WorkDefined():
             yield from _check_definition(work, data, event, directory)
         case WorkAssigned(executor=executor) | ClaimAcquired(holder=executor) | HandoverAccepted(to=executor):
             if not directory.is_here(executor):
-                yield Breach(
-                    rule="unregistered-actor", detail=f"{executor} is not registered or has left", field="data"
-                )
-        case AccountabilityOffered(to=to):
-            if not directory.is_person(to):
-                yield Breach(rule="accountable-human", detail=f"{to} is not a person who is here", field="data.to")
+                field = "data.to" if isinstance(data, HandoverAccepted) else "data.executor"
+                field = "data.holder" if isinstance(data, ClaimAcquired) else field
+                detail = f"{executor} is not registered or has left; give the work to somebody who is here"
+                yield Breach(rule="unregistered-actor", detail=detail, field=field)
+        case WorkClarified(changes=changes):
+            yield from _check_clarification(work, changes)
+        case AccountabilityOffered():
+            yield from _check_offer(work, data, event, directory)
         case AccountabilityTransferred():
             yield from _check_transfer(work, data, event, directory)
-        case WorkVerified(criteria=criteria):
-            yield from _check_criteria(work, work.verdicts | {c.id: c.result for c in criteria})
+        case WorkVerified():
+            yield from _check_verification(work, data, event, directory)
         case WorkCompleted():
             yield from _check_criteria(work, work.verdicts)
-            for blocker in work.life.blockers:
-                yield Breach(rule="criteria-open", detail=f"the blocking escalation {blocker} is open")
+            for id, escalation in work.escalations.items():
+                if escalation.raised.blocking and escalation.is_open:
+                    detail = f"the blocking escalation {id} is {escalation.status}; resolve or cancel it first"
+                    yield Breach(rule="criteria-open", detail=detail)
         case _:
             pass
 
-    if isinstance(data, WorkSubmitted | WorkVerified | WorkCompleted | OutputReleased):
+    if isinstance(data, _MOVED_UNDER_A_MANDATE):
         actor = event.authid or ""
         if directory.kind(actor) == "agent" and work.mandate(actor, event.time) is None:
-            yield Breach(rule="undelegated-execution", detail=f"{actor} has no live delegation for {event.subject}")
+            detail = f"{actor} is an agent and has no live delegation for {event.subject}; a person delegates it first"
+            yield Breach(rule="undelegated-execution", detail=detail)
 
 
 def evolve(work: Work, event: Event) -> Work:
@@ -168,7 +194,7 @@ def evolve(work: Work, event: Event) -> Work:
             # The first definition stands; a second one is a finding and changes nothing.
             return work if work.definition is not None else replace(work, definition=data, named=accountable)
         case WorkClarified(changes=changes) if work.definition is not None:
-            return replace(work, definition=_apply(work.definition, changes))
+            return replace(work, definition=_clarified(work.definition, changes))
         case WorkAssigned(executor=executor) | ClaimAcquired(holder=executor) | HandoverAccepted(to=executor):
             return replace(work, executor=executor)
         case ExecutionStarted(executor=executor):
@@ -187,76 +213,142 @@ def evolve(work: Work, event: Event) -> Work:
             return work
 
 
-def _define(command: DefineWork, directory: Directory) -> WorkDefined:
-    process = directory.process(command.process) if command.process else None
+def _define(command: DefineWork, context: Context) -> WorkDefined:
+    directory = context.directory
+    process = directory.process_in_force(command.process, context.at) if command.process else None
     if command.process and process is None:
-        raise Refused(Breach(rule="unpublished", detail=f"no process {command.process} is published", field="process"))
+        known = directory.process(command.process) is not None
+        state = "is retired, or not yet in force" if known else "is not published"
+        raise Refused(Breach(rule="unpublished", detail=f"process {command.process} {state}", field="process"))
     said = {name: getattr(command, name) for name in WorkDefined.__struct_fields__}
     said["process"] = Pinned(id=command.process, version=process.version) if command.process and process else None
     for name in ("review_policy", "escalation_policy"):
         asked, standing = getattr(command, name), getattr(process, name, None)
-        said[name] = _pin(asked, name, directory) if asked else standing
+        said[name] = pin(asked, name, context) if asked else standing
     said["risk_tier"] = command.risk_tier or getattr(process, "risk_tier", None)
     said["recoverable"] = command.recoverable or getattr(process, "recoverable", None)
     return WorkDefined(**said)
 
 
-def _pin(policy: str, field: str, directory: Directory) -> Pinned:
-    published = directory.policy(policy)
+def pin(policy: str, field: str, context: Context) -> Pinned:
+    """The version of a policy that is in force now. Raises Refused when there is none."""
+    published = context.directory.policy_in_force(policy, context.at)
     if published is None:
-        raise Refused(Breach(rule="unpublished", detail=f"no policy {policy} is published", field=field))
+        known = context.directory.policy(policy) is not None
+        detail = f"policy {policy} is {'not yet in force' if known else 'not published'}"
+        raise Refused(Breach(rule="unpublished", detail=detail, field=field))
     return Pinned(id=policy, version=published.version)
+
+
+def check_policy(pinned: Pinned | None, field: str, directory: Directory) -> Iterator[Breach]:
+    """Whether what is named as `review_policy` or `escalation_policy` is a published policy of that kind."""
+    if pinned is None:
+        return
+    policy = directory.policy(pinned.id, pinned.version)
+    kind = field.removesuffix("_policy")
+    if policy is None:
+        detail = f"policy {pinned.id} has no version {pinned.version}"
+        yield Breach(rule="unpublished", detail=detail, field=f"data.{field}")
+    elif policy.kind != kind:
+        detail = f"policy {pinned.id} is about {policy.kind}; name one about {kind}"
+        yield Breach(rule="unpublished", detail=detail, field=f"data.{field}")
 
 
 def _check_definition(work: Work, data: WorkDefined, event: Event, directory: Directory) -> Iterator[Breach]:
     if work.definition is not None:
         yield Breach(rule="defined-once", detail=f"{event.subject} is defined already")
     if not directory.is_person(data.accountable):
-        detail = f"{data.accountable} is not a person who is here"
-        yield Breach(rule="accountable-human", detail=detail, field="data.accountable")
+        yield Breach(rule="accountable-human", detail=_no_person(data.accountable, directory), field="data.accountable")
     for field in ("candidates", "contributors"):
         for who in getattr(data, field):
             if not directory.is_here(who):
-                yield Breach(rule="unregistered-actor", detail=f"{who} is not registered", field=f"data.{field}")
-    if data.process is not None and directory.process(data.process.id, data.process.version) is None:
-        detail = f"process {data.process.id} has no version {data.process.version}"
-        yield Breach(rule="unpublished", detail=detail, field="data.process")
+                detail = f"{who} is not registered or has left"
+                yield Breach(rule="unregistered-actor", detail=detail, field=f"data.{field}")
+    if data.process is not None:
+        id, version = data.process.id, data.process.version
+        if directory.process(id, version) is None:
+            yield Breach(rule="unpublished", detail=f"process {id} has no version {version}", field="data.process")
+        elif directory.is_retired(id, version, event.time):
+            yield Breach(rule="unpublished", detail=f"process {id} version {version} is retired", field="data.process")
     for field in ("review_policy", "escalation_policy"):
-        pinned: Pinned | None = getattr(data, field)
-        if pinned is not None and directory.policy(pinned.id, pinned.version) is None:
-            detail = f"policy {pinned.id} has no version {pinned.version}"
-            yield Breach(rule="unpublished", detail=detail, field=f"data.{field}")
+        yield from check_policy(getattr(data, field), field, directory)
+
+
+def _check_clarification(work: Work, changes: Mapping[str, Change]) -> Iterator[Breach]:
+    for name in changes:
+        if name == "accountable":
+            detail = "who answers is changed by a transfer, not by a clarification"
+            yield Breach(rule="accountability-chain", detail=detail, field="data.changes.accountable")
+        elif name == "review_policy":
+            detail = "the review policy is pinned when the work is defined; a clarification does not change it"
+            yield Breach(rule="control-bypassed", detail=detail, field="data.changes.review_policy")
+
+
+def _check_offer(work: Work, data: AccountabilityOffered, event: Event, directory: Directory) -> Iterator[Breach]:
+    if not directory.is_person(data.to):
+        yield Breach(rule="accountable-human", detail=_no_person(data.to, directory), field="data.to")
+    yield from _check_giver(work, data.from_, event, directory)
+    actor = event.authid or ""
+    if event.authtype != "system" and not work.has_authority(actor, directory, event.time):
+        yield _no_authority(work, actor, event, directory)
+
+
+def _check_giver(work: Work, giver: str | None, event: Event, directory: Directory) -> Iterator[Breach]:
+    answers = work.answers(directory).person
+    if giver is not None and giver != answers:
+        detail = f"{giver} does not answer for {event.subject}; {answers or 'nobody'} does"
+        yield Breach(rule="accountability-chain", detail=detail, field="data.from")
+
+
+def _no_authority(work: Work, actor: str, event: Event, directory: Directory) -> Breach:
+    answers = work.answers(directory).person or "nobody"
+    detail = f"{actor} has no authority over who answers for {event.subject}; {answers} answers for it now"
+    return Breach(rule="accountability-chain", detail=detail)
+
+
+def _no_person(id: str, directory: Directory) -> str:
+    kind = directory.kind(id)
+    state = "is not registered" if kind is None else "has left" if kind == "human" else f"is of kind {kind}"
+    return f"{id} {state}; name a person who is here"
 
 
 def _check_transfer(
     work: Work, data: AccountabilityTransferred, event: Event, directory: Directory
 ) -> Iterator[Breach]:
-    answers = work.answers(directory).person
     if not directory.is_person(data.to):
-        yield Breach(rule="accountable-human", detail=f"{data.to} is not a person who is here", field="data.to")
-    if data.from_ != answers:
-        detail = f"{data.from_ or 'nobody'} does not answer for {event.subject}; {answers or 'nobody'} does"
-        yield Breach(rule="accountability-chain", detail=detail, field="data.from")
+        yield Breach(rule="accountable-human", detail=_no_person(data.to, directory), field="data.to")
+    yield from _check_giver(work, data.from_, event, directory)
     if data.basis == "accepted":
         if data.accepted_by != data.to:
             detail = f"{data.to} has to accept, not {data.accepted_by or 'nobody'}"
             yield Breach(rule="accountability-chain", detail=detail, field="data.accepted_by")
         elif work.offered_to != data.to:
-            yield Breach(rule="accountability-chain", detail=f"it was not offered to {data.to}", field="data.to")
-    elif event.authtype != "system":
-        process = directory.process(work.process.id) if work.process is not None else None
-        owner = process.owner if process is not None else None
-        actor = event.authid or ""
-        if actor not in (answers, owner, directory.root_custodian()) and not directory.holds(actor, "admin"):
-            detail = f"{actor} neither answers for {event.subject} nor has authority over it"
-            yield Breach(rule="accountability-chain", detail=detail)
+            detail = f"{event.subject} was not offered to {data.to}; who answers for it offers it first"
+            yield Breach(rule="accountability-chain", detail=detail, field="data.to")
+    elif event.authtype != "system" and not work.has_authority(event.authid or "", directory, event.time):
+        yield _no_authority(work, event.authid or "nobody", event, directory)
+
+
+def _check_verification(work: Work, data: WorkVerified, event: Event, directory: Directory) -> Iterator[Breach]:
+    yield from _check_criteria(work, work.verdicts | {c.id: c.result for c in data.criteria})
+    criteria = work.definition.acceptance_criteria if work.definition is not None else ()
+    by_persons = {criterion.id for criterion in criteria if criterion.check == "human"}
+    for verdict in data.criteria:
+        by = verdict.by or event.authid or ""
+        if event.authtype != "system" and by != event.authid:
+            detail = f"{event.authid} gives the verdict of {by} on {verdict.id}; everybody gives their own"
+            yield Breach(rule="criteria-open", detail=detail, field="data.criteria")
+        elif verdict.id in by_persons and directory.kind(by) == "agent":
+            detail = f"criterion {verdict.id} is for a person to judge; {by} is an agent"
+            yield Breach(rule="criteria-open", detail=detail, field="data.criteria")
 
 
 def _check_criteria(work: Work, verdicts: Mapping[str, str]) -> Iterator[Breach]:
     for criterion in work.definition.acceptance_criteria if work.definition is not None else ():
         verdict = verdicts.get(criterion.id)
         if verdict not in ("passed", "waived"):
-            detail = f"criterion {criterion.id} ({criterion.text[:80]}) {'failed' if verdict else 'has no verdict'}"
+            state = "failed; reopen the work" if verdict else "has no verdict"
+            detail = f"criterion {criterion.id} ({criterion.text[:80]}) {state}"
             yield Breach(rule="criteria-open", detail=detail, field="data.criteria")
 
 
@@ -268,17 +360,32 @@ def _clarify(work: Work, changes: Mapping[str, Any], reason: str) -> Sequence[ms
     for name in changes:
         if name not in CLARIFIABLE:
             raise Unreadable(f"cannot be clarified; what can is {', '.join(sorted(CLARIFIABLE))}", f"changes.{name}")
-    said = {n: Change(old=before.get(n), new=new) for n, new in changes.items() if before.get(n) != new}
     try:
-        _apply(work.definition, said)
+        after = msgspec.to_builtins(_apply(work.definition, changes))
     except msgspec.ValidationError as error:
         raise Unreadable(str(error).replace("$.", "$.changes."), "changes") from None
+    # Compared as it will stand, so that another way to write the same instant or default is no change.
+    said = {n: Change(old=before.get(n), new=after.get(n)) for n in changes if before.get(n) != after.get(n)}
     return [WorkClarified(changes=said, reason=reason)] if said else []
 
 
-def _apply(definition: WorkDefined, changes: Mapping[str, Change]) -> WorkDefined:
-    said = {name: change.new for name, change in changes.items() if name in CLARIFIABLE}
-    return msgspec.convert(msgspec.to_builtins(definition) | said, WorkDefined)
+def _apply(definition: WorkDefined, values: Mapping[str, Any]) -> WorkDefined:
+    return msgspec.convert(msgspec.to_builtins(definition) | values, WorkDefined)
+
+
+def _clarified(definition: WorkDefined, changes: Mapping[str, Change]) -> WorkDefined:
+    """The definition with every change that fits. A fact may say anything; what does not fit leaves it as it was."""
+    for name, change in changes.items():
+        if name in CLARIFIABLE:
+            with suppress(msgspec.ValidationError):
+                definition = _apply(definition, {name: _default(name) if change.new is None else change.new})
+    return definition
+
+
+def _default(name: str) -> Any:
+    """What a field is when it is taken away; None where it may not be absent, which then does not fit."""
+    field = next(f for f in msgspec.structs.fields(WorkDefined) if f.encode_name == name)
+    return None if field.default is msgspec.NODEFAULT else msgspec.to_builtins(field.default)
 
 
 def _missing(work: Work, said: Mapping[str, str]) -> tuple[Any, ...]:

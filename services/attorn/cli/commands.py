@@ -1,0 +1,127 @@
+"""Every command there is, by name; each is loaded when it is called, or when its own help is asked for."""
+
+import asyncio
+import gc
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Final
+
+from cyclopts import App, Group, Parameter
+
+from attorn.cli.errors import misused
+from attorn.cli.options import DEFAULT_URL, Format, Options, login
+
+WORKING: Final = Group("Work", sort_key=1)
+BEING: Final = Group("Who and what there is", sort_key=2)
+PROVING: Final = Group("What happened, and what can be proved", sort_key=3)
+RUNNING: Final = Group("Running attorn", sort_key=4)
+EVERY: Final = Group("With every command", sort_key=90)
+
+COMMANDS: Final = (
+    (WORKING, "work", "app", "Define work, move it on, hand it over; see where it stands."),
+    (WORKING, "delegation", "app", "Entrust somebody with part of the work, within bounds."),
+    (WORKING, "execution", "app", "Carry work out: start, say what is done, ask, report the end."),
+    (WORKING, "review", "app", "Look at what came out, and say whether it may stand."),
+    (WORKING, "escalation", "app", "Ask for somebody with more say, and be that somebody."),
+    (WORKING, "who", "who", "Who answers for a work item, and why; now or at any time."),
+    (BEING, "participant", "app", "The humans, agents, teams and systems that take part."),
+    (BEING, "process", "app", "How a kind of work is to flow, and who owns it."),
+    (BEING, "policy", "app", "The rules of reviews, escalations and delegations."),
+    (BEING, "source", "app", "The systems that report facts, and their custodians."),
+    (PROVING, "facts", "app", "Report what has happened, as CloudEvents."),
+    (PROVING, "import", "app", "Take in logs of other systems."),
+    (PROVING, "events", "app", "The log itself: read it, follow it."),
+    (PROVING, "audit", "app", "Prove on the whole log what must always hold."),
+    (PROVING, "projection", "app", "The views: where they are, whether they are right, made anew."),
+    (RUNNING, "up", "up_command", "Start attorn on this machine: log, services, views."),
+    (RUNNING, "demo", "demo", "A story of half a minute, on a real log of its own."),
+    (RUNNING, "status", "status", "Whether it runs, where it is, what waits."),
+    (RUNNING, "serve", "serve", "Run services and views against a NATS that is there."),
+    (RUNNING, "provision", "provision_command", "Make the streams, or check them."),
+)
+"""Group, name, what to load from the module of that name, one sentence."""
+
+NAMES: Final = tuple(name for _, name, _, _ in COMMANDS)
+MODULES: Final[Mapping[str, str]] = MappingProxyType({"import": "imports"})
+"""Where the module's name is not the command's."""
+
+
+def version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return f"attorn {version('attorn')}"
+    except PackageNotFoundError:
+        return "attorn, from a checkout that is not installed"
+
+
+app = App(
+    name="attorn",
+    help="Hand work over, and always know who answers for it.\n\n"
+    "attorn up starts one here; attorn demo tells a story; attorn COMMAND --help says more.",
+    help_format="plaintext",
+    version=version,
+    version_flags=("--version",),
+    help_flags=("--help", "-h"),
+    default_parameter=Parameter(negative=()),
+    result_action="return_value",
+    exit_on_error=False,
+    print_error=False,
+    suppress_keyboard_interrupt=False,
+)
+app["--help"].group = RUNNING
+app["--version"].group = RUNNING
+for _group, _name, _found, _sentence in COMMANDS:
+    _place = f"attorn.cli.{MODULES.get(_name, _name)}:{_found}"
+    app.command(_place, name=_name, help=_sentence, group=_group, sort_key=NAMES.index(_name))
+app.meta.group_parameters = EVERY
+
+
+@app.meta.default
+def launch(
+    *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+    output: Annotated[
+        Format,
+        Parameter(name=("--output", "-o"), env_var="ATTORN_OUTPUT", help="How the answer is written."),
+    ] = "table",
+    actor: Annotated[
+        str | None,
+        Parameter(name="--as", metavar="WHO", env_var="ATTORN_AS", help="Who acts; by default who is logged in."),
+    ] = None,
+    nats_url: Annotated[
+        str | None,
+        Parameter(
+            name="--nats-url",
+            metavar="URL",
+            env_var="ATTORN_NATS_URL",
+            help=f"Where NATS is; by default the attorn that runs on --data, else {DEFAULT_URL}.",
+        ),
+    ] = None,
+    data: Annotated[
+        Path,
+        Parameter(name="--data", metavar="DIR", env_var="ATTORN_DATA", help="The data directory of this machine's attorn."),
+    ] = Path(".attorn"),
+    timeout: Annotated[
+        float,
+        Parameter(name="--timeout", metavar="SECONDS", env_var="ATTORN_TIMEOUT", help="How long to wait for an answer."),
+    ] = 5.0,
+) -> int | None:
+    """Take what holds for every command off the line, and run the command with it."""
+    if not 0 < timeout <= 3600:
+        raise misused(f"--timeout is {timeout:g}; it is seconds, more than 0 and at most 3600")
+    command, bound, ignored = app.parse_args(tokens, exit_on_error=False, print_error=False)
+    gc.enable()
+    if "options" not in ignored:
+        result: Any = command(*bound.args, **bound.kwargs)
+        return result if isinstance(result, int) else None
+    options = Options(actor=actor or login(), nats_url=nats_url or None, data=data, output=output, timeout=timeout)
+    result = command(*bound.args, **bound.kwargs, options=options)
+    if inspect.isawaitable(result):
+        result = asyncio.run(_awaited(result))
+    return result if isinstance(result, int) else None
+
+
+async def _awaited(result: Any) -> Any:
+    return await result

@@ -1,0 +1,76 @@
+"""What may be said with every command: where attorn is, who acts, how the answer is written."""
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+from cyclopts import Parameter
+
+Format: TypeAlias = Literal["table", "json", "jsonl", "id"]
+
+DEFAULT_URL = "nats://127.0.0.1:4222"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """`nats_url` None is that of the attorn that runs on `data`; `timeout`: seconds to wait for one answer."""
+
+    actor: str
+    nats_url: str | None = None
+    data: Path = Path(".attorn")
+    output: Format = "table"
+    timeout: float = 5.0
+
+    @property
+    def url(self) -> str:
+        """Where NATS is: as said, else where the attorn on `data` announced it, else the usual place."""
+        if self.nats_url:
+            return self.nats_url
+        from attorn.services.supervise.instance import running
+
+        found = running(self.data)
+        return found.nats_url if found is not None else DEFAULT_URL
+
+
+Given: TypeAlias = Annotated[Options, Parameter(parse=False)]
+"""The last parameter of a command: main fills it in."""
+
+
+def login() -> str:
+    """The name of who is logged in, as an identifier: who acts, and who is custodian of a new ledger, by default."""
+    import getpass
+
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # no such user in this container
+        name = str(os.getuid())
+    return re.sub(r"[^A-Za-z0-9_-]", "-", name)[:64] or "somebody"
+
+
+def when(type_: Any, tokens: Sequence[Any]) -> datetime:
+    """`2026-03-01`, `2026-03-01T12:00`, `2026-03-01T12:00:00+01:00`; UTC where no offset is said."""
+    text = tokens[0].value
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a time such as 2026-03-01T12:00:00Z") from None
+    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+
+
+When: TypeAlias = Annotated[datetime, Parameter(converter=when, metavar="TIME")]
+Work: TypeAlias = Annotated[str, Parameter(metavar="WORK", help="The id of the work item.")]
+Reason: TypeAlias = Annotated[str | None, Parameter(metavar="TEXT", help="Why.")]
+Note: TypeAlias = Annotated[str | None, Parameter(metavar="TEXT", help="A word to go with it.")]
+Text: TypeAlias = Annotated[str, Parameter(metavar="TEXT")]
+Id: TypeAlias = Annotated[str, Parameter(metavar="ID")]
+Who: TypeAlias = Annotated[str, Parameter(metavar="WHO")]
+Ids: TypeAlias = Annotated[tuple[str, ...] | None, Parameter(metavar="ID")]
+Texts: TypeAlias = Annotated[tuple[str, ...] | None, Parameter(metavar="TEXT")]
+Limit: TypeAlias = Annotated[int, Parameter(metavar="N", help="At most so many; 0 is all.")]
+From: TypeAlias = Annotated[
+    str | None, Parameter(name="--from", metavar="FILE", help="The rest from a TOML or JSON file; - is standard input.")
+]

@@ -1,0 +1,28 @@
+"""Answers that come in pages, read as one list."""
+
+from typing import Any, Final
+
+from attorn.cli.connect import Attorn
+from attorn.cli.errors import misused
+
+PAGE: Final = 1_000
+
+
+async def listed(
+    attorn: Attorn, question: str, field: str, limit: int, after: Any = None, **parameters: Any
+) -> tuple[list[dict[str, Any]], bool]:
+    """Up to `limit` things (0: all) that the views answer with in `field`, and whether there are more."""
+    if limit < 0:
+        raise misused(f"--limit is {limit}; it is at least 1, or 0 for all")
+    found: list[dict[str, Any]] = []
+    while True:
+        size = min(PAGE, limit - len(found)) if limit else PAGE
+        page = await attorn.ask(question, after=after, limit=size, **parameters)
+        found += page.get(field, ())
+        after = page.get("next")
+        if after is None or (limit and len(found) >= limit):
+            return found, after is not None
+
+
+def others(more: bool) -> str:
+    return "there are more; --limit 0 shows all" if more else ""

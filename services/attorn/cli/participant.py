@@ -1,0 +1,195 @@
+"""`attorn participant`: the humans, agents, teams and systems that take part."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from attorn.cli.connect import connected
+from attorn.cli.errors import not_found
+from attorn.cli.inputs import command
+from attorn.cli.options import From, Given, Id, Limit, Reason, Text, Texts, When, Who
+from attorn.cli.output import Column, bold, facts, shown, visible, width, write_list, write_one
+from attorn.cli.paging import listed, others
+from attorn.cli.telling import tell_plainly
+from attorn.contracts.ids import ParticipantKind
+from attorn.contracts.participant import DeactivateParticipant, GrantRole, Model, RegisterParticipant, RevokeRole, Role
+
+app = App(name="participant", help="The humans, agents, teams and systems that take part.")
+
+Participant = Annotated[str, Parameter(metavar="WHO", help="The id of the participant.")]
+Scope = Annotated[str | None, Parameter(metavar="STREAM", help="Where, as in process/refunds; by default everywhere.")]
+
+COLUMNS = (
+    Column("ID", "id", "id"),
+    Column("KIND", "kind", "id"),
+    Column("ANSWERS FOR", "answers_for", "number"),
+    Column("CARRIES OUT", "executing", "number"),
+    Column("SPONSOR", "sponsor", "id"),
+    Column("SUCCESSOR", "successor", "id"),
+    Column("NAME", "name"),
+    Column("ROLES", "roles"),
+)
+
+
+@app.command
+async def register(
+    participant: Participant,
+    kind: Annotated[ParticipantKind, Parameter(metavar="KIND", help="What it is.")] = "human",
+    /,
+    *,
+    name: Annotated[Text | None, Parameter(help="How it is called; by default its id.")] = None,
+    sponsor: Annotated[Who | None, Parameter(help="The person behind it; an agent or a system has one.")] = None,
+    unit: Annotated[Text | None, Parameter(help="Where it belongs.")] = None,
+    reports_to: Annotated[Who | None, Parameter(help="Whom it reports to.")] = None,
+    capability: Annotated[Texts, Parameter(help="What it can do; once for each.")] = None,
+    model: Annotated[str | None, Parameter(metavar="PROVIDER/NAME", help="What an agent runs on.")] = None,
+    from_: From = None,
+    options: Given,
+) -> None:
+    """Let somebody, or something, take part.
+
+    Example: attorn participant register refunds-bot agent --name "Refunds" --sponsor ana
+    """
+    provider, _, model_name = (model or "").partition("/")
+    said = {
+        "participant_id": participant,
+        "kind": kind,
+        "display_name": name or (participant if from_ is None else None),
+        "sponsor": sponsor,
+        "org_unit": unit,
+        "reports_to": reports_to,
+        "capabilities": capability,
+        "model": Model(provider=provider, name=model_name or provider) if model else None,
+    }
+    async with connected(options) as attorn:
+        await tell_plainly(attorn, command(RegisterParticipant, said, from_), f"{participant} takes part, as {kind}")
+
+
+@app.command
+async def deactivate(
+    participant: Participant,
+    /,
+    *,
+    successor: Annotated[Who | None, Parameter(help="The person who answers for what was theirs, from now on.")] = None,
+    reason: Reason = None,
+    options: Given,
+) -> None:
+    """Let a participant go. A person names a successor, who answers for everything that was theirs.
+
+    Example: attorn participant deactivate ana --successor ben --reason "retires"
+    """
+    said = {"participant_id": participant, "successor": successor, "reason": reason}
+    succeeds = f"; {successor} succeeds" if successor is not None else ""
+    async with connected(options) as attorn:
+        await tell_plainly(attorn, command(DeactivateParticipant, said), f"{participant} has left{succeeds}")
+
+
+@app.command
+async def grant(
+    participant: Participant,
+    role: Annotated[Role, Parameter(metavar="ROLE", help="In which role.")],
+    /,
+    *,
+    scope: Scope = None,
+    until: Annotated[When | None, Parameter(help="Until when.")] = None,
+    options: Given,
+) -> None:
+    """Let a participant act in a role.
+
+    Example: attorn participant grant ben reviewer --scope process/refunds
+    """
+    said = {"participant_id": participant, "role": role, "scope": scope, "valid_until": until}
+    async with connected(options) as attorn:
+        await tell_plainly(attorn, command(GrantRole, said), f"{participant} is {role}{_where(scope)}")
+
+
+@app.command
+async def revoke(
+    participant: Participant,
+    role: Annotated[Role, Parameter(metavar="ROLE", help="Which role.")],
+    /,
+    *,
+    scope: Scope = None,
+    reason: Reason = None,
+    options: Given,
+) -> None:
+    """Take a role away again.
+
+    Example: attorn participant revoke ben reviewer --scope process/refunds
+    """
+    said = {"participant_id": participant, "role": role, "scope": scope, "reason": reason}
+    async with connected(options) as attorn:
+        await tell_plainly(attorn, command(RevokeRole, said), f"{participant} is no longer {role}{_where(scope)}")
+
+
+@app.command
+async def ls(
+    *,
+    kind: Annotated[ParticipantKind | None, Parameter(help="Only of this kind.")] = None,
+    all: Annotated[bool, Parameter(help="Also those who have left.")] = False,
+    after: Annotated[Id | None, Parameter(help="Begin behind this id.")] = None,
+    limit: Limit = 100,
+    options: Given,
+) -> None:
+    """List who takes part, what each answers for and carries out.
+
+    Example: attorn participant ls --kind agent
+    """
+    here = None if all else True
+    async with connected(options) as attorn:
+        found, more = await listed(attorn, "participants", "participants", limit, after, kind=kind, here=here)
+    write_list(options, found, COLUMNS, id="id", nothing="nobody takes part", more=others(more))
+
+
+@app.command(alias="get")
+async def show(participant: Participant, /, *, options: Given) -> None:
+    """Show a participant, and everything that they answer for now.
+
+    Example: attorn participant show ana
+    """
+    async with connected(options) as attorn:
+        # Ids are listed in their order: the first one behind the id before this is this one, if it is there.
+        before = participant[:-1] + chr(ord(participant[-1]) - 1) + "~" if participant else ""
+        page = await attorn.ask("participants", after=before, limit=1)
+        member = next((each for each in page.get("participants", ()) if each["id"] == participant), None)
+        if member is None:
+            raise not_found(f"{participant} is not registered", "`attorn participant ls --all` says who is")
+        held = await attorn.ask("answers_for", person=participant)
+    found = member | {"held": list(held.get("items", ())), "held_count": held.get("count", 0)}
+    write_one(options, found, lambda: _described(found), id=participant)
+
+
+def _described(found: dict[str, Any]) -> Iterator[str]:
+    from attorn.cli.output import table
+
+    yield bold(f"{found['id']} ({visible(found['name'])}), {found['kind']}")
+    left = f"at position {found['left_position']}; {found.get('successor') or 'nobody'} succeeds"
+    yield from facts(
+        [
+            ("registered", f"at position {found['position']}"),
+            ("left", left if found.get("left_position") else ""),
+            ("sponsor", shown(found.get("sponsor"))),
+            ("unit", shown(found.get("org_unit"))),
+            ("reports to", shown(found.get("reports_to"))),
+            ("roles", shown(found.get("roles"))),
+            ("carries out", f"{found['executing']} open"),
+            ("answers for", f"{found['held_count']} open"),
+        ],
+        width(),
+    )
+    if found["held"]:
+        columns = (
+            Column("WORK", "work", "id"),
+            Column("STATE", "state", "id"),
+            Column("AS", "basis"),
+            Column("TITLE", "title"),
+        )
+        yield ""
+        yield from table([[column.value(row) for column in columns] for row in found["held"]], columns, width())
+        if found["held_count"] > len(found["held"]):
+            yield f"and {found['held_count'] - len(found['held'])} more; `attorn work ls --accountable {found['id']}`"
+
+
+def _where(scope: str | None) -> str:
+    return f" for {scope}" if scope else ""

@@ -1,0 +1,239 @@
+"""`attorn review`: look at what came out of the work, and say whether it may stand."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from attorn.cli.connect import Attorn, connected
+from attorn.cli.errors import not_found
+from attorn.cli.inputs import command, digest_of, fresh, pairs
+from attorn.cli.options import Given, Id, Ids, Limit, Text, When, Who, Work
+from attorn.cli.output import Column, write_list
+from attorn.cli.paging import listed, others
+from attorn.cli.state import folded, only
+from attorn.cli.telling import tell
+from attorn.contracts.output import Output
+from attorn.contracts.review import RequestReview, ReviewItem, ReviewWork, Verdict
+
+app = App(name="review", help="Look at what came out, and say whether it may stand.")
+
+COLUMNS = (
+    Column("REVIEW", "review_id", "id"),
+    Column("WORK", "work", "id"),
+    Column("STATUS", "status", "id"),
+    Column("OUTPUT", "output_id", "id"),
+    Column("MADE BY", "by", "id"),
+    Column("APPROVED", lambda r: f"{len(r['approved_by'])} of {r['required']}", "id"),
+    Column("RESPOND BY", "respond_by", "time"),
+    Column("FOR", "candidates"),
+)
+
+Review = Annotated[str | None, Parameter(metavar="ID", help="Which review; needed only where more than one is open.")]
+Digest = Annotated[
+    str | None,
+    Parameter(metavar="FILE|DIGEST", help="What was looked at; by default the output as it was when the review was asked for."),
+]
+Comment = Annotated[str | None, Parameter(metavar="TEXT", help="What there is to say about it.")]
+Items = Annotated[
+    tuple[str, ...] | None, Parameter(metavar="ID=passed|failed", help="A verdict on one point; once for each.")
+]
+Seconds = Annotated[int | None, Parameter(metavar="SECONDS", help="How long it was looked at.")]
+
+
+@app.command
+async def ls(
+    work: Annotated[str | None, Parameter(metavar="WORK", help="Only of this work item, and also what is settled.")] = None,
+    /,
+    *,
+    for_: Annotated[Who | None, Parameter(name="--for", help="Only what this participant may review.")] = None,
+    limit: Limit = 100,
+    options: Given,
+) -> None:
+    """List the reviews that wait for a verdict; of one work item, all that there were.
+
+    Example: attorn review ls --for ana
+    """
+    async with connected(options) as attorn:
+        if work is not None:
+            found, more = [each async for each in _reviews(attorn, [work])], False
+        else:
+            items, more = await listed(attorn, "board", "items", limit, state="in_review")
+            waiting = [item["work"] for item in items]
+            found = [each async for each in _reviews(attorn, waiting) if each["status"] == "open"]
+    if for_ is not None:
+        # Without candidates, anybody may who did not make it and is not excluded.
+        found = [r for r in found if for_ not in (r["by"], *r["excluded"]) and for_ in (r["candidates"] or [for_])]
+    write_list(options, found, COLUMNS, id="review_id", nothing="no reviews wait", more=others(more))
+
+
+@app.command
+async def request(
+    work: Work,
+    output: Annotated[str, Parameter(metavar="OUTPUT", help="The id of the output.")],
+    /,
+    *,
+    digest: Digest = None,
+    candidate: Annotated[Ids, Parameter(help="Who may review it; once for each.")] = None,
+    exclude: Annotated[Ids, Parameter(help="Who may not; once for each.")] = None,
+    respond_by: Annotated[When | None, Parameter(help="Until when it is needed.")] = None,
+    id: Annotated[Id | None, Parameter(help="Its id; by default a new one.")] = None,
+    options: Given,
+) -> None:
+    """Ask for a review beyond what the policy asks for by itself.
+
+    Example: attorn review request W-1 reply --candidate ben
+    """
+    id = id or fresh("R")
+    async with connected(options) as attorn:
+        if digest is None:
+            made = (await folded(attorn, work)).outputs.get(output)
+            if made is None:
+                raise not_found(f"work/{work} has no output {output}", f"`attorn work timeline {work}` tells what came out")
+            digest = made.output.dig
+        said = {
+            "work_id": work,
+            "review_id": id,
+            "output_id": output,
+            "output_dig": digest_of(digest),
+            "candidates": candidate,
+            "excluded": exclude,
+            "respond_by": respond_by,
+        }
+        await tell(attorn, command(RequestReview, said), id=id)
+
+
+@app.command
+async def approve(
+    work: Work,
+    /,
+    *,
+    review: Review = None,
+    comment: Comment = None,
+    item: Items = None,
+    edited: Annotated[
+        str | None, Parameter(metavar="FILE|DIGEST", help="What the reviewer made of it: that is what is approved.")
+    ] = None,
+    digest: Digest = None,
+    seconds: Seconds = None,
+    options: Given,
+) -> None:
+    """Say that the output may stand; with --edited, as the reviewer changed it.
+
+    Example: attorn review approve W-1 --comment "checked against the order" --as ana
+    """
+    verdict: Verdict = "edited" if edited is not None else "approved"
+    extra = {"items": _items(item), "seconds_spent": seconds}
+    await _judge(options, work, review, verdict, comment, digest, edited=edited, **extra)
+
+
+@app.command
+async def send_back(
+    work: Work,
+    /,
+    *,
+    comment: Comment = None,
+    item: Items = None,
+    review: Review = None,
+    digest: Digest = None,
+    seconds: Seconds = None,
+    options: Given,
+) -> None:
+    """Ask for changes: the work goes on, and comes back with a new output.
+
+    Example: attorn review send-back W-1 --comment "the amount is wrong" --as ana
+    """
+    extra = {"items": _items(item), "seconds_spent": seconds}
+    await _judge(options, work, review, "changes_requested", comment, digest, **extra)
+
+
+@app.command
+async def reject(
+    work: Work,
+    /,
+    *,
+    comment: Comment = None,
+    item: Items = None,
+    review: Review = None,
+    digest: Digest = None,
+    seconds: Seconds = None,
+    options: Given,
+) -> None:
+    """Say that the output may not stand.
+
+    Example: attorn review reject W-1 --comment "not our customer" --as ana
+    """
+    extra = {"items": _items(item), "seconds_spent": seconds}
+    await _judge(options, work, review, "rejected", comment, digest, **extra)
+
+
+@app.command
+async def waive(
+    work: Work,
+    /,
+    *,
+    authority: Annotated[Text, Parameter(help="On what ground the review is done without.")],
+    comment: Comment = None,
+    review: Review = None,
+    digest: Digest = None,
+    options: Given,
+) -> None:
+    """Do without the review. Only the owner of the process, or an admin, may; it stays visible for ever.
+
+    Example: attorn review waive W-1 --authority "customer agreed in writing" --as ana
+    """
+    await _judge(options, work, review, "waived", comment, digest, authority=authority)
+
+
+async def _judge(
+    options: Given, work: str, review: str | None, verdict: Verdict, comment: str | None, digest: str | None,
+    *, edited: str | None = None, **extra: Any,
+) -> None:  # fmt: skip
+    async with connected(options) as attorn:
+        reviews = (await folded(attorn, work)).reviews
+        # Who waives stands in for everybody: there an expired one will do as well.
+        waiting = [id for id, each in reviews.items() if each.status in ("open", "expired")]
+        id = review or only(waiting, "open review", work, "--review")
+        if id not in reviews:
+            raise not_found(f"work/{work} has no review {id}", f"`attorn review ls {work}` says which it has")
+        asked = reviews[id].request
+        new = Output(output_id=asked.output_id, name=asked.output_id, dig=digest_of(edited)) if edited else None
+        said = {
+            "work_id": work,
+            "review_id": id,
+            "output_id": asked.output_id,
+            "output_dig": digest_of(digest) if digest is not None else asked.output_dig,
+            "verdict": verdict,
+            "comment": comment,
+            "new_output": new,
+            **extra,
+        }
+        await tell(attorn, command(ReviewWork, said), id=id)
+
+
+async def _reviews(attorn: Attorn, works: list[str]) -> AsyncIterator[dict[str, Any]]:
+    import msgspec
+
+    for work in works:
+        state = await folded(attorn, work)
+        for review in state.reviews.values():
+            made = state.outputs.get(review.request.output_id)
+            said = {"candidates": [], "excluded": [], "required": 1} | msgspec.to_builtins(review.request)
+            yield said | {
+                "work": work,
+                "status": review.status,
+                "approved_by": list(review.approved_by),
+                "by": made.by if made is not None else None,
+            }
+
+
+def _items(texts: tuple[str, ...] | None) -> tuple[ReviewItem, ...] | None:
+    return tuple(_item(id, result) for id, result in pairs(texts, "--item")) or None
+
+
+def _item(id: str, result: str) -> ReviewItem:
+    from attorn.cli.errors import misused
+
+    if result not in ("passed", "failed"):
+        raise misused(f"--item {id}={result}: it is passed or failed")
+    return ReviewItem(id=id, result="passed" if result == "passed" else "failed")

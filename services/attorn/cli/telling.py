@@ -1,0 +1,58 @@
+"""What is said after a command: the receipt and, to a person, how the work item stands now."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from attorn.cli.connect import Attorn
+from attorn.cli.errors import Exit, Failed
+from attorn.cli.output import write_one
+
+if TYPE_CHECKING:
+    from attorn.contracts.messages import Command
+    from attorn.contracts.refusal import Receipt
+
+
+async def tell(attorn: Attorn, command: "Command", *, id: str | None = None) -> "Receipt":
+    """Carry out a command about a work item, and say what came of it; `id` names what it was about, if not the item."""
+    receipt = await attorn.tell(command)
+    work = receipt.stream.partition("/")[2]
+    item = await _item(attorn, work, receipt.position) if attorn.options.output == "table" else None
+    write_one(attorn.options, receipt, lambda: _lines(receipt, item, id), id=id or work)
+    return receipt
+
+
+async def tell_plainly(attorn: Attorn, command: "Command", what: str) -> None:
+    """Carry out a command about something else; `what` says, to a person, what is so now."""
+    receipt = await attorn.tell(command)
+    id = receipt.stream.partition("/")[2]
+    write_one(attorn.options, receipt, lambda: (f"{what} (position {receipt.position})",), id=id)
+
+
+async def _item(attorn: Attorn, work: str, position: int) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = await attorn.ask("work", work=work, wait_for=position)
+    except Failed as failed:
+        if failed.code not in (Exit.UNREACHABLE, Exit.TIMED_OUT):
+            raise
+        return None  # it is on the log; that the views are late, or down, is no reason to say otherwise
+    return found.get("item")
+
+
+def _lines(receipt: "Receipt", item: dict[str, Any] | None, id: str | None) -> Iterator[str]:
+    about = f"{id}: " if id is not None else ""
+    if item is None:
+        yield f"{about}recorded in {receipt.stream} (position {receipt.position}); the views are not there yet"
+        return
+    yield f"{about}{sentence(item)} (position {receipt.position})"
+
+
+def sentence(item: dict[str, Any]) -> str:
+    """`W-1 is in progress; ana answers, refunds-bot carries it out`."""
+    words = [f"{item['accountable'] or 'nobody'} answers"]
+    if item.get("executor"):
+        words.append(f"{item['executor']} carries it out")
+    if item.get("waiting_on"):
+        words.append(f"it waits for {item['waiting_on']}")
+    if item.get("open_escalations"):
+        words.append(f"{item['open_escalations']} open escalation{'s' if item['open_escalations'] > 1 else ''}")
+    return f"{item['work']} is {item['state'].replace('_', ' ')}; {', '.join(words)}"

@@ -1,0 +1,64 @@
+"""`attorn who`: who answers for a work item, and why."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from attorn.cli.connect import connected
+from attorn.cli.errors import misused, not_found
+from attorn.cli.options import Given, When, Work
+from attorn.cli.output import Column, bold, shown, visible, write_list, write_one
+
+INTERVALS = (
+    Column("FROM", "from_position", "number"),
+    Column("TO", "until_position", "number"),
+    Column("SINCE", "from_time", "time"),
+    Column("ANSWERED", "person", "id"),
+    Column("AS", "basis", "id"),
+    Column("WHY", lambda i: "; ".join(i.get("steps", ()))),
+)
+
+
+async def who(
+    work: Work,
+    /,
+    *,
+    at: Annotated[When | None, Parameter(help="At this time, by when things happened.")] = None,
+    known_at: Annotated[When | None, Parameter(help="As it was known at this time, by when things were recorded.")] = None,
+    position: Annotated[int | None, Parameter(metavar="N", help="As of this position of the log.")] = None,
+    history: Annotated[bool, Parameter(help="Everybody who has answered for it, from its first event on.")] = False,
+    options: Given,
+) -> None:
+    """Say who answers for a work item, and why: the steps from the name on the work to the person.
+
+    Without a time or a position: now. The answer comes from the log alone, so that of any earlier time is exact.
+
+    Example: attorn who W-1 --at 2026-03-01
+    """
+    if position is not None and position < 1:
+        raise misused(f"--position is {position}; positions count from 1")
+    async with connected(options) as attorn:
+        if history:
+            if at is not None or known_at is not None:
+                raise misused("--history goes with --position only")
+            found = await attorn.ask("intervals", work=work, position=position)
+        else:
+            found = await attorn.ask("who", work=work, at=at, known_at=known_at, position=position)
+    if found.get("problem"):
+        raise not_found(found["problem"], "`attorn work timeline` tells when it came up, `attorn work ls` what there is")
+    if history:
+        write_list(options, found["intervals"], INTERVALS, id="person", nothing="")
+    else:
+        write_one(options, found, lambda: _lines(found), id=found.get("person") or "")
+
+
+def _lines(found: dict[str, Any]) -> Iterator[str]:
+    person, name = found.get("person"), found.get("name")
+    called = f" ({visible(name)})" if name and name != person else ""
+    yield bold(f"{person or 'nobody'}{called} answers for {found['work']}")
+    for step in found.get("steps", ()):
+        yield f"  {visible(step)}"
+    since = found.get("since")
+    if since is not None:
+        yield f"  since position {since['position']}, {shown(since['time'], 'time')}"

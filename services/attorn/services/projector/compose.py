@@ -1,0 +1,19 @@
+"""Which views there are, and which questions may be asked of them."""
+
+from typing import Final, cast
+
+from attorn.projections import accountability, board, escalations, questions, timeline
+from attorn.projections.directory import Directory
+from attorn.projections.findings import Findings
+from attorn.projections.fold import View
+from attorn.services.query.app import Questions
+from attorn.services.rulebook import RULES
+
+QUESTIONS: Final[Questions] = questions.QUESTIONS
+
+
+def views(directory: Directory) -> tuple[View, ...]:
+    """Every view, those that look beyond their rows with `directory`, which whoever folds them evolves."""
+    # pyright takes what a class says is Final for its own, and so for no property of its objects.
+    findings = cast(View, Findings(RULES, directory))
+    return (accountability, board, escalations, timeline, findings)
