@@ -12,7 +12,7 @@ Loaded from conftest.py with `pytest_plugins = ["broker", "attorn_services"]`.
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,7 +34,6 @@ from attorn.services.supervise.supervisor import Child, Process, spawn, until_re
 ROOT: Final = Path(__file__).parents[1]
 ROOTS: Final = os.pathsep.join(str(ROOT / root) for root in ("contracts", "projections", "services"))
 CUSTODIAN: Final = "root"
-ANSWER_S: Final = 10.0
 
 Body: TypeAlias = Mapping[str, Any] | msgspec.Struct | bytes
 
@@ -42,13 +41,18 @@ _reply: Final[msgspec.json.Decoder[Reply]] = msgspec.json.Decoder(Reply)
 
 
 class Services:
-    """`nc` and `ledger` are the test's own connection; `process` is what runs, or ran last."""
+    """`nc` and `ledger` are the test's own connection; `process` is what runs, or ran last.
 
-    def __init__(self, broker: Broker, nc: Client, ledger: JetStreamLedger) -> None:
+    An answer is waited for `answer_s` seconds.
+    """
+
+    answer_s = 10.0
+
+    def __init__(self, broker: Broker, nc: Client, ledger: JetStreamLedger, *, name: str = "services") -> None:
         self.broker, self.nc, self.ledger = broker, nc, ledger
         self.url = broker.url
         self._child = Child(
-            name="services",
+            name=name,
             argv=(sys.executable, "-m", "attorn.services.main", "--nats-url", self.url),
             environment={"PYTHONPATH": ROOTS},
         )
@@ -85,7 +89,9 @@ class Services:
     async def command(self, who: str, verb: str, body: Body, *, id: str | None = None) -> Reply:
         """The answer to a command; `id` is the command's own, for asking twice."""
         headers = {"Nats-Msg-Id": id} if id is not None else None
-        answer = await self.nc.request(subjects.command(who, verb), _bytes(body), timeout=ANSWER_S, headers=headers)
+        answer = await self.nc.request(
+            subjects.command(who, verb), _bytes(body), timeout=self.answer_s, headers=headers
+        )
         return _reply.decode(answer.data)
 
     async def done(self, who: str, verb: str, body: Body, *, id: str | None = None) -> Receipt:
@@ -96,13 +102,13 @@ class Services:
 
     async def fact(self, source: str, event: Body) -> Reply:
         """The answer to one fact."""
-        answer = await self.nc.request(subjects.fact(source), _bytes(event), timeout=ANSWER_S)
+        answer = await self.nc.request(subjects.fact(source), _bytes(event), timeout=self.answer_s)
         return _reply.decode(answer.data)
 
     async def facts(self, source: str, events: Sequence[Body]) -> list[Reply]:
         """The answers to a batch of facts, in order."""
         batch = b"[" + b",".join(_bytes(event) for event in events) + b"]"
-        answer = await self.nc.request(subjects.fact(source), batch, timeout=ANSWER_S)
+        answer = await self.nc.request(subjects.fact(source), batch, timeout=self.answer_s)
         return msgspec.json.decode(answer.data, type=list[Reply])
 
     async def people(self, *ids: str) -> None:
@@ -113,18 +119,20 @@ class Services:
 
 
 @asynccontextmanager
-async def serving(broker: Broker, *, prepare: Callable[[Client], Any] | None = None) -> AsyncIterator[Services]:
+async def serving(
+    broker: Broker, *, prepare: Callable[[Client], Awaitable[None]] | None = None
+) -> AsyncIterator[Services]:
     """The services on `broker`: streams provisioned, the person "root" custodian, ready; gone when the block ends.
 
-    `prepare` is awaited on a connection before anything is provisioned.
+    `prepare` is awaited on a connection when the streams are there and nothing is on them.
     """
     ledger: JetStreamLedger
     nc = await connect(broker.url, "test", lambda error: ledger.on_error(error))
     ledger = JetStreamLedger(nc)
     try:
+        await provision(nc)
         if prepare is not None:
             await prepare(nc)
-        await provision(nc)
         await ensure_custodian(ledger, CUSTODIAN, "Root", datetime.now(UTC))
         services = Services(broker, nc, ledger)
         try:
@@ -143,7 +151,7 @@ async def services(fresh_nats: Broker) -> AsyncIterator[Services]:
         yield running
 
 
-async def until(condition: Callable[[], Any], within_s: float = 10.0) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], within_s: float = 10.0) -> None:
     """Wait until the condition, awaited, holds; TimeoutError when it does not within that time."""
     async with asyncio.timeout(within_s):
         while not await condition():  # noqa: ASYNC110 - another process is asked, it sets no Event

@@ -5,8 +5,9 @@
     story.when(StartExecution(work_id="W-1"), by="bot").refused("undelegated-execution")
     story.fact(ExecutionStarted(execution_id="E-1", executor="bot")).finds("undelegated-execution")
 
-It runs the two loops of the services, with the rulebook, over the ledger in memory; its sentences are plain calls. The cast is there from the start: root (custodian of the ledger), ana, ben and carla (people), bot
-and scout (agents, sponsored by ana), crew (a team) and erp (a system, and the source of facts).
+It runs the two loops of the services, with the rulebook, over the ledger in memory; its sentences are plain calls. The
+cast is there from the start: root (custodian of the ledger), ana, ben and carla (people), bot and scout (agents whose
+sponsor is ana), crew (a team) and erp (a system, and the source of facts).
 """
 
 import asyncio

@@ -130,8 +130,8 @@ def test_an_event_has_no_version_before_it_is_placed() -> None:
 
 UNUSUAL = (
     '  {\n\t"data" : {"reason":"caf\\u00e9 \\/ ☎", "by" :"ana"},"x1":"kept", "time":"2026-03-02T10:00:00.10+01:00",\r\n'
-    ' "subject":"work/W-1042","comacmetenant":7,"flag":true,"gone":null,"source":"/erp","type":"attorn.work.cancelled.v1",'
-    '"id":"1" ,"specversion":"1.0"  }\n'
+    ' "subject":"work/W-1042","comacmetenant":7,"flag":true,"gone":null,"source":"/erp",'
+    '"type":"attorn.work.cancelled.v1","id":"1" ,"specversion":"1.0"  }\n'
 ).encode()
 
 
@@ -217,7 +217,7 @@ def test_reading_an_example_with_another_value_somewhere_never_raises(body: byte
 
 
 @quick
-@given(st.sampled_from(EXAMPLES), st.dictionaries(st.text(max_size=12), JSON, max_size=3))
+@given(st.sampled_from(EXAMPLES), st.dictionaries(st.text(max_size=12), st.integers() | st.text(), max_size=3))
 def test_what_a_later_version_adds_to_the_data_changes_nothing(body: bytes, added: dict[str, Any]) -> None:
     document = json.loads(body)
     document["data"] = added | document["data"]

@@ -1,12 +1,12 @@
-"""What was once written can be read for ever: the exact bytes of every event and command, kept from when they were new."""
+"""What was once written can be read for ever: the exact bytes of every event and command, from when they were new."""
 
 import json
 from pathlib import Path
 
-import generator
 import msgspec
 import pytest
 
+import generator
 from attorn.contracts import codec
 from attorn.contracts.envelope import Unknown
 from attorn.contracts.examples import COMMAND_EXAMPLES, EVENT_EXAMPLES
@@ -14,8 +14,8 @@ from attorn.contracts.messages import COMMAND_BY_VERB, COMMANDS, EVENT_BY_TYPE, 
 from attorn.services.documents import recorded_example
 
 HOW = (
-    "python tools/generate.py --golden adds a line for what has none, and leaves what is there. If an old line no longer "
-    "reads, the stored format is broken: give a new field a default, or make a new version of the type."
+    "python tools/generate.py --golden adds a line for what has none, and leaves what is there. If an old line no "
+    "longer reads, the stored format is broken: give a new field a default, or make a new version of the type."
 )
 FOLDER = Path(__file__).parent / "golden"
 
@@ -37,7 +37,7 @@ def test_a_command_is_written_to_the_byte_as_the_golden_line_says(shape: type[ms
     assert (verb, body) in lines("commands.jsonl"), HOW
 
 
-@pytest.mark.parametrize(("type", "body"), lines("events.jsonl"))
+@pytest.mark.parametrize(("type", "body"), lines("events.jsonl"), ids=[type for type, _ in lines("events.jsonl")])
 def test_every_golden_event_still_reads_and_is_written_the_same(type: str, body: str) -> None:
     event = codec.decode(body.encode())
     assert not isinstance(event.data, Unknown), HOW
@@ -45,7 +45,7 @@ def test_every_golden_event_still_reads_and_is_written_the_same(type: str, body:
     assert codec.encode(event).decode() == body, HOW
 
 
-@pytest.mark.parametrize(("verb", "body"), lines("commands.jsonl"))
+@pytest.mark.parametrize(("verb", "body"), lines("commands.jsonl"), ids=[verb for verb, _ in lines("commands.jsonl")])
 def test_every_golden_command_still_reads_and_is_written_the_same(verb: str, body: str) -> None:
     assert msgspec.json.encode(msgspec.json.decode(body, type=COMMAND_BY_VERB[verb])).decode() == body, HOW
 

@@ -3,7 +3,17 @@
 import msgspec
 import pytest
 
-from attorn.contracts.refusal import Breach, Conflict, Problem, Receipt, Refused, Reply, Unavailable, Unreadable, problem
+from attorn.contracts.refusal import (
+    Breach,
+    Conflict,
+    Problem,
+    Receipt,
+    Refused,
+    Reply,
+    Unavailable,
+    Unreadable,
+    problem,
+)
 
 HUMAN = Breach(rule="accountable-human", detail="refunds-bot is an agent", field="data.accountable")
 HIDDEN = Breach(rule="hidden-work", detail="work/W-9 was never defined")

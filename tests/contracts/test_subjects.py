@@ -19,7 +19,9 @@ def test_a_stream_is_one_literal_subject_and_back(kind: str) -> None:
     assert subjects.events() == "attorn.ev.>"
 
 
-@pytest.mark.parametrize("text", ["", "work", "work/", "/W-1", "Work/W-1", "team/t", "work/W-1/x", "work.W-1", " work/W"])
+@pytest.mark.parametrize(
+    "text", ["", "work", "work/", "/W-1", "Work/W-1", "team/t", "work/W-1/x", "work.W-1", " work/W"]
+)
 def test_what_names_no_stream_is_refused(text: str) -> None:
     with pytest.raises(Unreadable) as refused:
         subjects.stream(text)

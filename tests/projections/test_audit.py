@@ -16,6 +16,7 @@ from attorn.contracts.participant import ParticipantRegistered, RoleRevoked
 from attorn.contracts.process import ProcessPublished
 from attorn.contracts.source import SourceRegistered
 from attorn.contracts.work import WorkDefined
+from attorn.projections import accountability, board
 from attorn.projections.audit import Auditor, Result, compare
 from sample_story import Story
 
@@ -208,6 +209,10 @@ def test_on_any_log_the_view_says_the_same_as_the_proof(seed: int) -> None:
     assert found.equal, found.differences
     half = proof(story.log[:60])
     assert compare(half.result(), told.rows, told.directory, half.assignment).equal
+    for item in told.rows.select(board.Row):
+        row = told.rows.get(accountability.Row, item.key)
+        assert row is not None
+        assert (item.named, item.process, item.source) == (row.named, row.process, row.source)
     for work, intervals in auditor.assignment.items():
         assert told.ask("who", work=work).person == intervals[-1][1]
         for who in {person for _, person in intervals if person is not None}:

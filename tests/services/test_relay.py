@@ -372,7 +372,7 @@ async def _killed(services: Services, times: int) -> list[int]:
     here, chance, reached = Place(services.nc, services.ledger), random.Random(times), [0]
     await services.kill()
     for n in range(times):
-        for k in range(20):
+        for k in range(8):
             await here.ledger.append_all([story(f"W-{n}-{k}-{i}") for i in range(200)])
         starting = asyncio.create_task(services.start())
 
@@ -387,7 +387,7 @@ async def _killed(services: Services, times: int) -> list[int]:
     await services.start()
     await here.caught_up(60)
     await here.assert_feed_is_log()
-    assert await here.last() == 2 + times * 20_000
+    assert await here.last() == 2 + times * 8_000
     return reached[1:]
 
 
@@ -398,7 +398,7 @@ async def test_every_event_is_on_the_feed_once_though_the_relay_is_killed(servic
 @pytest.mark.faults
 async def test_every_event_is_on_the_feed_once_though_the_relay_is_killed_ten_times(services: Services) -> None:
     reached = await _killed(services, 10)
-    assert any(position < (n + 1) * 20_000 for n, position in enumerate(reached)), "no kill hit it at work"
+    assert any(position < (n + 1) * 8_000 for n, position in enumerate(reached)), "no kill hit it at work"
 
 
 async def test_a_feed_that_a_killed_server_has_lost_is_back_without_a_new_event(fresh_nats: Broker) -> None:

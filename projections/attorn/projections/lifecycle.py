@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 
 import msgspec
 
-from attorn.contracts.claim import ClaimAcquired, ClaimExpired, ClaimReleased
+from attorn.contracts.claim import ClaimAcquired, ClaimExpired, ClaimReleased, ClaimRevoked
 from attorn.contracts.dependency import WorkBlocked, WorkUnblocked
 from attorn.contracts.escalation import EscalationCancelled, EscalationResolved, WorkEscalated
 from attorn.contracts.execution import (
@@ -252,6 +252,7 @@ _MOVES: Final[dict[type, Callable[[Lifecycle, Any], Step]]] = {
     ExecutionStarted: _to("in_progress", _IDLE | _HELD),
     ClaimReleased: _to("ready", _HELD),
     ClaimExpired: _to("ready", _HELD),
+    ClaimRevoked: _to("ready", _HELD),
     WorkDeclined: _to("ready", _HELD),
     WorkUnassigned: _to("ready", _HELD),
     HandoverAccepted: _to("claimed", _HELD),

@@ -485,7 +485,7 @@ class AskFindings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class AskFindingCounts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """There is nothing to say more exactly."""
+    """Nothing narrows it."""
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

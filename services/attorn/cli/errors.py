@@ -52,6 +52,8 @@ def misused(message: str, hint: str = "") -> Failed:
 
 def report(error: BaseException) -> int:
     """Say on standard error what went wrong; return the exit code."""
+    if isinstance(error, KeyboardInterrupt):
+        return Exit.INTERRUPTED  # whoever typed Ctrl-C knows
     failed = explained(error)
     if os.environ.get("ATTORN_DEBUG") not in (None, "", "0"):
         import traceback
@@ -81,8 +83,6 @@ def explained(error: BaseException) -> Failed:
     match error:
         case Failed():
             return error
-        case KeyboardInterrupt():
-            return Failed("interrupted", code=Exit.INTERRUPTED)
         case ModuleNotFoundError(name=str(name)) if name.split(".")[0] in ("eventsourcing", "faststream", "uvloop"):
             return Failed(f"{name} is not installed", hint="pip install 'attorn[server]' brings it")
         case FileNotFoundError() | IsADirectoryError() | PermissionError() if error.filename is not None:

@@ -24,5 +24,13 @@ async def listed(
             return found, after is not None
 
 
+async def one(attorn: Attorn, question: str, field: str, id: str) -> dict[str, Any] | None:
+    """The thing with this id, out of a question that lists all of them in the order of their ids."""
+    # No id comes between this and the one that is looked for: `~` is behind every character of an id.
+    before = id[:-1] + chr(ord(id[-1]) - 1) + "~" if id else ""
+    page = await attorn.ask(question, after=before, limit=1)
+    return next((each for each in page.get(field, ()) if each["id"] == id), None)
+
+
 def others(more: bool) -> str:
     return "there are more; --limit 0 shows all" if more else ""

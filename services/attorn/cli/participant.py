@@ -10,7 +10,7 @@ from attorn.cli.errors import not_found
 from attorn.cli.inputs import command
 from attorn.cli.options import From, Given, Id, Limit, Reason, Text, Texts, When, Who
 from attorn.cli.output import Column, bold, facts, shown, visible, width, write_list, write_one
-from attorn.cli.paging import listed, others
+from attorn.cli.paging import listed, one, others
 from attorn.cli.telling import tell_plainly
 from attorn.contracts.ids import ParticipantKind
 from attorn.contracts.participant import DeactivateParticipant, GrantRole, Model, RegisterParticipant, RevokeRole, Role
@@ -149,10 +149,7 @@ async def show(participant: Participant, /, *, options: Given) -> None:
     Example: attorn participant show ana
     """
     async with connected(options) as attorn:
-        # Ids are listed in their order: the first one behind the id before this is this one, if it is there.
-        before = participant[:-1] + chr(ord(participant[-1]) - 1) + "~" if participant else ""
-        page = await attorn.ask("participants", after=before, limit=1)
-        member = next((each for each in page.get("participants", ()) if each["id"] == participant), None)
+        member = await one(attorn, "participants", "participants", participant)
         if member is None:
             raise not_found(f"{participant} is not registered", "`attorn participant ls --all` says who is")
         held = await attorn.ask("answers_for", person=participant)
@@ -164,11 +161,11 @@ def _described(found: dict[str, Any]) -> Iterator[str]:
     from attorn.cli.output import table
 
     yield bold(f"{found['id']} ({visible(found['name'])}), {found['kind']}")
-    left = f"at position {found['left_position']}; {found.get('successor') or 'nobody'} succeeds"
+    left = found.get("left_position")
     yield from facts(
         [
             ("registered", f"at position {found['position']}"),
-            ("left", left if found.get("left_position") else ""),
+            ("left", f"at position {left}; {found.get('successor') or 'nobody'} succeeds" if left is not None else ""),
             ("sponsor", shown(found.get("sponsor"))),
             ("unit", shown(found.get("org_unit"))),
             ("reports to", shown(found.get("reports_to"))),

@@ -31,7 +31,8 @@ VERSION: Final = "1.0.0"
 _KINDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
         **dict.fromkeys(
-            ("participant", "team", "role", "absence", "agent", "liveness", "attestation"), ("participant", "refunds-bot")
+            ("participant", "team", "role", "absence", "agent", "liveness", "attestation"),
+            ("participant", "refunds-bot"),
         ),
         **dict.fromkeys(("process", "service_review"), ("process", "refunds")),
         "policy": ("policy", "refund-review"),
@@ -99,12 +100,12 @@ def recorded_example(shape: Shape) -> Event:
 
 def event_schemas() -> dict[str, Document]:
     """A schema for each type of event, of the whole CloudEvent, by type."""
-    return {shape.type: _event_schema(shape) for shape in _by_name(EVENTS)}  # type: ignore[attr-defined]
+    return {shape.type: _event_schema(shape) for shape in _by_name(EVENTS)}
 
 
 def command_schemas() -> dict[str, Document]:
     """A schema for the body of each command, by verb."""
-    return {shape.verb: _command_schema(shape) for shape in _by_name(COMMANDS)}  # type: ignore[attr-defined]
+    return {shape.verb: _command_schema(shape) for shape in _by_name(COMMANDS)}
 
 
 def _event_schema(shape: Shape) -> Document:
@@ -192,7 +193,8 @@ def _subject(*kinds: str) -> Document:
 
 def _definitions(shapes: Iterable[Shape], template: str) -> dict[str, Document]:
     """The schemas of `shapes` and of all that they are made of, by name; what is not said in them is not allowed."""
-    _, found = msgspec.json.schema_components(shapes, ref_template=template)
+    _, components = msgspec.json.schema_components(shapes, ref_template=template)
+    found: dict[str, Document] = _builtins(msgspec.json.encode(components))
     for definition in found.values():
         if "properties" in definition:
             definition["additionalProperties"] = False
@@ -206,8 +208,8 @@ def _definitions(shapes: Iterable[Shape], template: str) -> dict[str, Document]:
 
 def asyncapi() -> Document:
     """Every subject that other systems send to or listen on, as an AsyncAPI 3.1.0 document."""
-    events = {shape.type: shape for shape in _by_name(EVENTS)}  # type: ignore[attr-defined]
-    commands = {shape.verb: shape for shape in _by_name(COMMANDS)}  # type: ignore[attr-defined]
+    events = {shape.type: shape for shape in _by_name(EVENTS)}
+    commands = {shape.verb: shape for shape in _by_name(COMMANDS)}
     channels, operations = _doors(commands)
     for more_channels, more_operations in (_facts(list(events)), _feeds(list(events)), _questions()):
         channels |= more_channels
@@ -218,8 +220,9 @@ def asyncapi() -> Document:
             "title": "attorn",
             "version": VERSION,
             "description": (
-                "Hand work over, and always know who answers for it. Commands ask, facts tell; both end on one log, and "
-                "the feed has every event of that log once, in order. An event is a CloudEvent 1.0 in structured mode."
+                "Hand work over, and always know who answers for it. Commands ask, facts tell; both end on one log, "
+                "and the feed has every event of that log once, in order. An event is a CloudEvent 1.0 in structured "
+                "mode."
             ),
             "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
         },
@@ -342,8 +345,8 @@ def _feeds(types: list[str]) -> tuple[Document, Document]:
             "address": "attorn.escalation.{severity}.{process}.{work}.{fact}",
             "summary": "Every escalation, and all that becomes of it, by severity and process.",
             "description": (
-                f"{stream} To miss none and need no polling: read the view `escalations` with its position, then follow "
-                "from that position + 1 with a durable consumer and the filter `attorn.escalation.>`."
+                f"{stream} To miss none: read the view `escalations` with its position, then follow from that "
+                "position + 1 with a durable consumer and the filter `attorn.escalation.>`."
             ),
             "parameters": {name: _ref("parameters", name) for name in ("severity", "process", "work", "fact")},
             "messages": {type: _ref("messages", type) for type in escalations},
@@ -456,7 +459,12 @@ def _other_messages() -> Document:
             "title": "Answers",
             "summary": "An answer to each fact of a batch, in order.",
             "payload": {"type": "array", "items": {"oneOf": [_ref("schemas", "Receipt"), _ref("schemas", "Problem")]}},
-            "examples": [{"name": "mixed", "payload": [msgspec.to_builtins(receipt), msgspec.to_builtins(refused)]}],
+            "examples": [
+                {
+                    "name": "mixed",
+                    "payload": [_builtins(msgspec.json.encode(receipt)), _builtins(msgspec.json.encode(refused))],
+                }
+            ],
         },
         "batch": {
             "name": "batch",
@@ -472,7 +480,7 @@ def _other_messages() -> Document:
             "contentType": "application/problem+json",
             "headers": _ref("schemas", "ProblemHeaders"),
             "payload": _ref("schemas", "Problem"),
-            "examples": [{"name": "refused", "headers": error, "payload": msgspec.to_builtins(refused)}],
+            "examples": [{"name": "refused", "headers": error, "payload": _builtins(msgspec.json.encode(refused))}],
         },
         "quarantined": {
             "name": "quarantined",
@@ -496,8 +504,8 @@ def _other_messages() -> Document:
             "summary": "It is on the log.",
             "payload": _ref("schemas", "Receipt"),
             "examples": [
-                {"name": "recorded", "payload": msgspec.to_builtins(receipt)},
-                {"name": "warned", "payload": msgspec.to_builtins(warned)},
+                {"name": "recorded", "payload": _builtins(msgspec.json.encode(receipt))},
+                {"name": "warned", "payload": _builtins(msgspec.json.encode(warned))},
             ],
         },
         "result": {
@@ -552,7 +560,7 @@ def _schemas() -> Document:
                 "wait_for": {
                     "type": ["integer", "null"],
                     "minimum": 0,
-                    "description": "Wait until the views are at this position: who has a receipt reads what they wrote.",
+                    "description": "Wait until the views are here: who has a receipt reads what they wrote.",
                 },
             },
         },
@@ -596,8 +604,8 @@ def events_table() -> str:
     """Every type of event by the kind of stream that it belongs in, with what it says."""
     lines = [
         f"{NOTICE}# Events\n",
-        f"{len(EVENTS)} types of events, by the kind of stream that they belong in. A stream's events are numbered from 1",
-        "without gaps, and its rules see all of them. The schema of each, with an example, is in",
+        f"{len(EVENTS)} types of events, by the kind of stream that they belong in. A stream's events are numbered",
+        "from 1 without gaps, and its rules see all of them. The schema of each, with an example, is in",
         "`contracts/attorn/contracts/schemas/<type>.json`.",
     ]
     for one in subjects.KINDS:
@@ -610,8 +618,8 @@ def rules_table() -> str:
     """Every rule with its code, the invariant behind it, and its sentence."""
     lines = [
         f"{NOTICE}# Rules\n",
-        "Each rule is checked once, on events. At the command door a breach refuses, and the refusal names the code; at the",
-        "fact door what happened is recorded, and the breach becomes a finding with the id `<code>@<position>`.",
+        "Each rule is checked once, on events. At the command door a breach refuses, and the refusal names the code;",
+        "at the fact door what happened is recorded, and the breach becomes a finding with the id `<code>@<position>`.",
         "",
         "| code | invariant | rule |",
         "|---|---|---|",
@@ -648,7 +656,7 @@ def _builtins(body: bytes) -> Any:
 
 
 def _command_example(shape: Shape) -> Any:
-    return msgspec.to_builtins(COMMAND_EXAMPLES[shape])  # type: ignore[index]
+    return _builtins(msgspec.json.encode(COMMAND_EXAMPLES[shape]))  # type: ignore[index]
 
 
 assert set(SERVICE_ATTRIBUTES) <= set(_envelope()["properties"]), "an attribute of the service that no schema names"

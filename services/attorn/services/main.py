@@ -59,8 +59,12 @@ async def run(nats_url: str) -> None:
         )
         for slice_ in SLICES:
             slice_.build(broker, streams, now)
-        intake.build(broker, streams, intake.Quarantine(ledger_connection))
-        relaying = group.create_task(relay.run(ledger, relay_connection), name="relay")
+        quarantine = intake.Quarantine(ledger_connection)
+        intake.build(broker, streams, quarantine)
+        tasks = [
+            group.create_task(intake.take_in(ledger_connection, streams, quarantine), name="intake"),
+            group.create_task(relay.run(ledger, relay_connection), name="relay"),
+        ]
         app = FastStream(broker, logger=None)
 
         @app.after_startup
@@ -78,7 +82,8 @@ async def run(nats_url: str) -> None:
                     await drain_requests(broker)
 
         await app.run()
-        relaying.cancel()
+        for task in tasks:
+            task.cancel()
     await ledger_connection.close()
     await relay_connection.close()
 

@@ -154,7 +154,7 @@ class Reading:
         for event in trace.events:
             meaning, rule = self._meaning(trace, event)
             self._turn_to(item, trace, event)
-            if item.index == 0 and item.id != name:
+            if item.index == 0 and item.id != self._item_name(name):
                 facts.append(self._derived(item, NoteAdded(text=f"Called {name[:1_000]!r} by its source.")))
             facts += self._event_facts(item, event, meaning, rule)
         if meaning == "step_completed" and self.mapping.item.ends_with_last_step:
@@ -209,7 +209,7 @@ class Reading:
         if team is not None and team_name is not None:
             yield from map(derived, self._move(item, team, team_name, by))
         handover = self.mapping.resource.handover
-        takes = handover == "change" or (handover == "start" and meaning == "started")
+        takes = handover == "change" or (handover == "start" and self._begins(item, event, meaning))
         before = item.by if handover == "change" else item.holder
         # The same name in another team need not be another person, so that is no handover.
         if takes and by is not None and before is not None and before != by and name != item.name:
@@ -228,6 +228,19 @@ class Reading:
                 yield derived(EscalationResolved(escalation_id=item.escalation, outcome=outcome, note=note))
                 item.escalation = None
 
+    @staticmethod
+    def _begins(item: _Item, event: SourceEvent, meaning: Meaning) -> bool:
+        """Whether somebody begins with the event, if it is only that what they did is over now."""
+        match meaning:
+            case "started":
+                return True
+            case "resumed":
+                return not item.suspended
+            case "step_completed":
+                return _activity(event) not in item.running
+            case _:
+                return False
+
     def _own(
         self, item: _Item, event: SourceEvent, meaning: Meaning, rule: Rule | None, by: str | None, team: str | None
     ) -> Iterator[Fact]:
@@ -244,7 +257,7 @@ class Reading:
             case "started":
                 assert by is not None
                 own = self._started(item, event, by, team)
-            case "resumed" if not item.suspended and by is not None:
+            case "resumed" if by is not None and self._begins(item, event, meaning):
                 own = self._started(item, event, by, team)
             case "resumed":
                 item.suspended = False
@@ -372,8 +385,11 @@ class Reading:
 
     # ---- identifiers
 
+    def _item_name(self, name: str) -> str:
+        return self.mapping.item.id.replace("{source}", self.source).replace("{case}", name)
+
     def _item_id(self, name: str) -> str:
-        text = self.mapping.item.id.replace("{source}", self.source).replace("{case}", name)
+        text = self._item_name(name)
         id = text if is_token(text) and len(text) <= ITEM_CHARACTERS_MAX else identifier(text, 36)
         # A log may have two cases of one name: they are two items.
         number = 2

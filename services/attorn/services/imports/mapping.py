@@ -17,6 +17,7 @@ what such an event means.
 """
 
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Final, Literal, TypeAlias
 
@@ -180,5 +181,5 @@ def _is_participant(text: str) -> bool:
     return True
 
 
-def _shipped() -> resources.abc.Traversable:
+def _shipped() -> Traversable:
     return resources.files("attorn.services.imports") / "mappings"

@@ -27,7 +27,7 @@ def split(body: bytes) -> list[bytes] | None:
         return None
     try:
         parts = [bytes(part) for part in _facts.decode(body)]
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise Unreadable(f"the batch is not a JSON array: {error}") from None
     if not parts or len(parts) > BATCH_FACTS_MAX:
         raise Unreadable(f"a batch has 1 to {BATCH_FACTS_MAX:,} facts, this one {len(parts):,}")

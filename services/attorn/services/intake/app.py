@@ -5,17 +5,18 @@ the order in which it came. Both doors take one CloudEvent or a JSON array of th
 """
 
 import asyncio
+import contextlib
 import logging
-from typing import Any, Final
+from typing import Final
 
-from faststream import AckPolicy
-from faststream.message import StreamMessage
-from faststream.nats import JStream, NatsBroker, NatsResponse, PullSub
+from faststream.nats import NatsBroker, NatsResponse
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
-from nats.js.api import ConsumerConfig
+from nats.js.api import AckPolicy, ConsumerConfig
 
 from attorn.contracts import subjects
+from attorn.contracts.ids import is_token
 from attorn.contracts.refusal import Problem, Receipt, Unavailable, Unreadable, problem
 from attorn.services.command_door import CODEC, Request, refusal, reply
 from attorn.services.intake.admit import admit, digest, split
@@ -25,6 +26,19 @@ log = logging.getLogger("attorn.intake")
 
 RETRY_S: Final = 0.5
 DURABLE: Final = "intake"
+FETCH_S: Final = 1.0
+NOBODY: Final = "_"
+"""Whose quarantine it is when a subject names no source."""
+
+CONSUMER: Final = ConsumerConfig(
+    name=DURABLE,
+    durable_name=DURABLE,
+    filter_subject="attorn.in.>",
+    ack_policy=AckPolicy.EXPLICIT,
+    # How long a fact, and all behind it, waits when the process that had it was killed.
+    ack_wait=5,
+    max_ack_pending=1,
+)
 
 
 class Quarantine:
@@ -51,7 +65,7 @@ class Quarantine:
 
 
 def build(broker: NatsBroker, streams: Streams, quarantine: Quarantine) -> None:
-    """Open both fact doors."""
+    """Open the door that answers; `take_in` is the other one."""
 
     @broker.subscriber("attorn.fact.*", queue="attorn.intake", codec=CODEC)
     async def with_receipt(request: Request) -> NatsResponse:
@@ -61,28 +75,55 @@ def build(broker: NatsBroker, streams: Streams, quarantine: Quarantine) -> None:
         except Exception as error:
             return reply(refusal(error, request.subject))
 
-    # Ordered: one at a time, each acknowledged when it is recorded. A log that is down leaves it where it is.
-    @broker.subscriber(
-        "attorn.in.*",
-        stream=JStream(subjects.INBOX, declare=False),
-        durable=DURABLE,
-        pull_sub=PullSub(batch_size=1, timeout=1.0),
-        config=ConsumerConfig(ack_wait=30, max_ack_pending=1),
-        ack_policy=AckPolicy.MANUAL,
-        codec=_RawCodec(),
-        no_reply=True,
-    )
-    async def stored(message: Any) -> None:
-        source = subjects.actor(message.subject)
-        while True:
+
+async def take_in(nc: Client, streams: Streams, quarantine: Quarantine) -> None:
+    """Record what is stored on `attorn.in.<source>`, in the order in which it came, without end.
+
+    One at a time, each acknowledged when it is recorded. Killed in between, it is delivered again, and known again by
+    its source and id. Several processes share the work, and still only one fact is under way.
+    """
+    js = nc.jetstream(timeout=5)
+    while True:
+        try:
+            await js.add_consumer(subjects.INBOX, CONSUMER)
+            inbox = await js.pull_subscribe_bind(DURABLE, subjects.INBOX)
             try:
+                while True:
+                    try:
+                        [message] = await inbox.fetch(1, timeout=FETCH_S)
+                    except TimeoutError:
+                        await asyncio.sleep(0.01)  # some refusals come as time-outs, and at once
+                    else:
+                        await _take_stored(message, streams, quarantine)
+            finally:
+                with contextlib.suppress(NatsError):
+                    await inbox.unsubscribe()
+        except (NatsError, Unavailable, OSError) as error:
+            # The server is gone, or somebody has deleted the consumer: it is made again, and nothing was in it.
+            log.warning("facts are left where they are", extra={"reason": str(error) or type(error).__name__})
+            await asyncio.sleep(RETRY_S)
+
+
+async def _take_stored(message: Msg, streams: Streams, quarantine: Quarantine) -> None:
+    source = message.subject.removeprefix("attorn.in.")
+    while True:
+        try:
+            if is_token(source):
                 await _take(streams, quarantine, source, message.data)
-                await message.ack()
-                return
-            except Unavailable as unavailable:
-                log.warning("log does not answer", extra={"reason": unavailable.reason})
-                await message.in_progress()
-                await asyncio.sleep(RETRY_S)
+            else:
+                await quarantine(NOBODY, message.data, problem(Unreadable(f"{message.subject} names no source")))
+            break
+        except Unavailable as unavailable:
+            log.warning("log does not answer", extra={"reason": unavailable.reason})
+            await message.in_progress()
+            await asyncio.sleep(RETRY_S)
+        except NatsError:
+            raise
+        except Exception as error:
+            # A fault of ours with this one must not keep the others waiting; it is kept, to be sent again when mended.
+            await quarantine(source, message.data, refusal(error, message.subject))
+            break
+    await message.ack()
 
 
 async def _take(
@@ -97,11 +138,3 @@ async def _take(
         return answer
     answers = await admit(streams, source, [body] if bodies is None else bodies, quarantine)
     return answers if bodies is not None else answers[0]
-
-
-class _RawCodec:
-    async def decode(self, msg: StreamMessage[Any]) -> Any:
-        return msg.raw_message
-
-    async def encode(self, msg: Any, serializer: Any = None) -> tuple[bytes, str]:
-        return msg, "application/json"

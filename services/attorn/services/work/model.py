@@ -12,7 +12,7 @@ from attorn.contracts.accountability import (
     OfferAccountability,
     TransferAccountability,
 )
-from attorn.contracts.claim import ClaimAcquired, ClaimExpired, ClaimReleased
+from attorn.contracts.claim import ClaimAcquired, ClaimExpired, ClaimReleased, ClaimRevoked
 from attorn.contracts.context import AddNote, NoteAdded
 from attorn.contracts.envelope import Event
 from attorn.contracts.execution import ExecutionStarted
@@ -126,11 +126,13 @@ def decide(work: Work, command: WorkCommand, context: Context) -> Sequence[msgsp
             answers = work.answers(context.directory).person
             if to in (answers, work.offered_to):
                 return []
+            _require_no_system(context)
             return [AccountabilityOffered(from_=answers, to=to, reason=reason)]
         case TransferAccountability(to=to, basis=basis, reason=reason):
             answers = work.answers(context.directory).person
             if to == answers == work.named:
                 return []
+            _require_no_system(context)
             accepted = context.actor if basis == "accepted" else None
             return [AccountabilityTransferred(from_=answers, to=to, accepted_by=accepted, basis=basis, reason=reason)]
         case AddNote():
@@ -199,7 +201,7 @@ def evolve(work: Work, event: Event) -> Work:
             return replace(work, executor=executor)
         case ExecutionStarted(executor=executor):
             return replace(work, executor=executor)
-        case ClaimReleased() | ClaimExpired() | WorkDeclined() | WorkUnassigned():
+        case ClaimReleased() | ClaimExpired() | ClaimRevoked() | WorkDeclined() | WorkUnassigned():
             return replace(work, executor=None)
         case AccountabilityOffered(to=to):
             return replace(work, offered_to=to)
@@ -211,6 +213,13 @@ def evolve(work: Work, event: Event) -> Work:
             return replace(work, executor=None, verdicts={})
         case _:
             return work
+
+
+def _require_no_system(context: Context) -> None:
+    # A system may report that it passed, which is a fact; to pass it on is for people.
+    if context.directory.kind(context.actor) == "system":
+        detail = f"{context.actor} is a system; who answers is for people to decide"
+        raise Refused(Breach(rule="accountability-chain", detail=detail))
 
 
 def _define(command: DefineWork, context: Context) -> WorkDefined:

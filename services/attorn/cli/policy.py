@@ -1,0 +1,85 @@
+"""`attorn policy`: the rules of reviews, escalations and delegations, in versions."""
+
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from attorn.cli.connect import connected
+from attorn.cli.errors import not_found
+from attorn.cli.inputs import command
+from attorn.cli.options import Given, Id, Limit
+from attorn.cli.output import Column, bold, facts, shown, width, write_list, write_one
+from attorn.cli.paging import listed, one, others
+from attorn.cli.telling import tell_plainly
+from attorn.contracts.policy import PolicyKind, PublishPolicy
+
+app = App(name="policy", help="The rules of reviews, escalations and delegations.")
+
+COLUMNS = (
+    Column("POLICY", "id", "id"),
+    Column("VERSION", "version", "number"),
+    Column("KIND", "kind", "id"),
+    Column("SAYS", lambda p: p["rules"].get(p["kind"])),
+)
+
+
+@app.command
+async def publish(
+    file: Annotated[str, Parameter(metavar="FILE", help="TOML or JSON; - is standard input.")],
+    /,
+    *,
+    id: Annotated[Id | None, Parameter(help="Its id, if the file does not say policy_id.")] = None,
+    options: Given,
+) -> None:
+    """Put a policy, or its next version, into force. The same again changes nothing.
+
+    The file says policy_id, kind (review, escalation, delegation, authority, retention), and the rules in
+    [rules.review], [rules.escalation] and so on. Work that runs stays under the version that it is pinned to.
+
+    Example: attorn policy publish four-eyes.toml
+    """
+    asked = command(PublishPolicy, {"policy_id": id}, file)
+    async with connected(options) as attorn:
+        await tell_plainly(attorn, asked, f"{asked.policy_id} is published, a {asked.kind} policy")
+
+
+@app.command
+async def ls(
+    *,
+    kind: Annotated[PolicyKind | None, Parameter(help="Only of this kind.")] = None,
+    after: Annotated[Id | None, Parameter(help="Begin behind this id.")] = None,
+    limit: Limit = 100,
+    options: Given,
+) -> None:
+    """List the policies, each in its newest version.
+
+    Example: attorn policy ls --kind review
+    """
+    async with connected(options) as attorn:
+        found, more = await listed(attorn, "policies", "policies", limit, after, kind=kind)
+    write_list(options, found, COLUMNS, id="id", nothing="no policy is published", more=others(more))
+
+
+@app.command(alias="get")
+async def show(
+    policy: Annotated[str, Parameter(metavar="POLICY", help="The id of the policy.")], /, *, options: Given
+) -> None:
+    """Show a policy as its newest version says.
+
+    Example: attorn policy show four-eyes
+    """
+    async with connected(options) as attorn:
+        found = await one(attorn, "policies", "policies", policy)
+    if found is None:
+        raise not_found(f"no policy {policy} is published", "`attorn policy ls` says which are")
+    write_one(options, found, lambda: _described(found), id=policy)
+
+
+def _described(found: dict[str, Any]) -> list[str]:
+    rules: dict[str, Any] = found["rules"].get(found["kind"]) or {}
+    said = [(name.replace("_", " "), shown(value)) for name, value in rules.items() if name != "ladder"]
+    said += [
+        (f"rung {rung['rung']}", f"{shown(rung['targets'])}, within {rung['ack_within']}")
+        for rung in rules.get("ladder", ())
+    ]
+    return [bold(f"{found['id']} version {found['version']}, a {found['kind']} policy"), *facts(said, width())]

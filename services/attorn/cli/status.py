@@ -1,0 +1,75 @@
+"""`attorn status`: whether attorn runs, where its log is, what waits."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from attorn.cli.connect import Attorn, connected
+from attorn.cli.errors import Exit, Failed
+from attorn.cli.options import Given
+from attorn.cli.output import bold, facts, shown, width, write_one
+
+
+async def status(*, options: Given) -> int:
+    """Say whether attorn runs: the log, the services, the views, what waits. Exit code 6 when a part does not answer.
+
+    Example: attorn status
+    """
+    from attorn.services.supervise.instance import running
+
+    here = running(options.data)
+    async with connected(options) as attorn:
+        found: dict[str, Any] = {"nats_url": options.url, "log": await attorn.ledger.last()}
+        if here is not None and here.nats_url == options.url:
+            found |= {"data": str(options.data), "pids": here.pids, "started": here.started.isoformat()}
+        found["services_ms"] = await _services(attorn)
+        try:
+            found["views"] = await attorn.ask("status")
+            found["work"] = await attorn.ask("board_counts")
+            found["escalations"] = len((await attorn.ask("escalations", limit=1000)).get("escalations", ()))
+            found["findings"] = await attorn.ask("finding_counts")
+        except Failed as failed:
+            if failed.code not in (Exit.UNREACHABLE, Exit.TIMED_OUT):
+                raise
+            found.setdefault("views", None)
+    up = found["services_ms"] is not None and found["views"] is not None
+    write_one(options, found, lambda: _lines(found), id=options.url)
+    return Exit.OK if up else Exit.UNREACHABLE
+
+
+async def _services(attorn: Attorn) -> float | None:
+    """How many milliseconds they take to say that an empty command is none; None when nobody says so."""
+    from attorn.contracts import subjects
+
+    began = time.perf_counter()
+    try:
+        await attorn.request(subjects.command(attorn.options.actor, "note.add"), b"{}")
+    except (Failed, TimeoutError):
+        return None
+    return round((time.perf_counter() - began) * 1e3, 1)
+
+
+def _lines(found: dict[str, Any]) -> Iterator[str]:
+    views, work, findings = found["views"], found.get("work"), found.get("findings")
+    ms = found["services_ms"]
+    yield bold("attorn runs" if ms is not None and views is not None else "attorn runs in part")
+    behind = max((view["lag_events"] or 0 for view in views["views"]), default=0) if views is not None else 0
+    poison = sum(view["poison"] for view in views["views"]) if views is not None else 0
+    at = f"at position {views['position']:,}, {behind:,} behind" if views is not None else "do not answer"
+    quarantined = views["quarantined"] if views is not None else None
+    yield from facts(
+        [
+            ("NATS", shown(found["nats_url"])),
+            ("data", shown(found.get("data"))),
+            ("since", shown(found.get("started"), "time")),
+            ("processes", ", ".join(f"{name} {pid}" for name, pid in found.get("pids", {}).items())),
+            ("log", f"{found['log']:,} events"),
+            ("services", f"answer in {ms} ms" if ms is not None else "do not answer"),
+            ("views", at + (f"; {poison} events not taken in (`attorn projection ls`)" if poison else "")),
+            ("work", f"{work['items']:,} items, {work['open']:,} open" if work is not None else ""),
+            ("escalations", f"{found['escalations']:,} open" if found.get("escalations") else ""),
+            ("findings", f"{findings['found']:,}, {findings['open']:,} open" if findings is not None else ""),
+            ("quarantine", f"{quarantined:,} messages" if quarantined else ""),
+        ],
+        width(),
+    )

@@ -1,0 +1,196 @@
+"""Execution: starting, asking and being answered, handing in; and what an agent's help does not change."""
+
+from typing import Any, Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attorn.contracts.context import AddNote
+from attorn.contracts.delegation import DelegateWork
+from attorn.contracts.execution import (
+    ExecuteWork,
+    ExecutionInputProvided,
+    ExecutionInputRequired,
+    ExecutionStarted,
+    ProgressExecution,
+    ProvideInput,
+    RecordAction,
+    RequireInput,
+    StartExecution,
+    WorkExecuted,
+)
+from attorn.contracts.ids import Ref
+from attorn.contracts.output import Output, OutputProduced
+from attorn.contracts.participant import DeactivateParticipant
+from attorn.contracts.policy import PolicyRules, PublishPolicy, ReviewRules
+from attorn.contracts.review import ReviewRequested
+from attorn.contracts.work import CompleteWork, DefineWork, Method, VerifyWork
+from story import Story
+
+W: Final = {"work_id": "W-1"}
+DIG: Final = "sha256:" + "a" * 64
+OTHER: Final = "sha256:" + "b" * 64
+OUTPUT: Final = Output(output_id="O-1", dig=DIG)
+
+
+def running() -> Story:
+    """bot carries out E-1 for Ana."""
+    return (
+        Story()
+        .given(DefineWork(**W, title="Refund", accountable="ana", method=Method(instructions=Ref(uri="x", dig=OTHER))))
+        .given(DelegateWork(**W, delegation_id="D-1", delegate="bot", instructions=Ref(uri="x", dig=DIG)))
+        .given(StartExecution(**W, execution_id="E-1"), by="bot")
+    )
+
+
+def ask(request: str, from_: str = "ana", question: str = "Which order?") -> RequireInput:
+    return RequireInput(**W, execution_id="E-1", request_id=request, from_=from_, question=question)
+
+
+def answer(request: str, said: Any = "the first") -> ProvideInput:
+    return ProvideInput(**W, request_id=request, response="respond", answer=said)
+
+
+def execute(result: Any = "completed", *outputs: Output, id: str = "E-1") -> ExecuteWork:
+    return ExecuteWork(**W, execution_id=id, result=result, outputs=outputs)
+
+
+def under_review(**rules: Any) -> Story:
+    policy = PublishPolicy(policy_id="check", kind="review", rules=PolicyRules(review=ReviewRules(**rules)))
+    return Story().given(
+        policy,
+        DefineWork(**W, title="Refund", accountable="ana", review_policy="check"),
+        StartExecution(**W, execution_id="E-1"),
+    )
+
+
+def test_an_execution_names_the_instructions_that_it_runs_under() -> None:
+    started = running().log()[-1].event.data
+    assert (started.instructions_dig, started.attempt) == (DIG, 1)
+
+
+def test_who_starts_without_a_delegation_follows_the_instructions_of_the_work() -> None:
+    story = running().given(execute("aborted"), by="bot")
+    story.when(StartExecution(**W, execution_id="E-2"), by="ana").then(
+        ExecutionStarted(execution_id="E-2", executor="ana", attempt=2, instructions_dig=OTHER)
+    )
+
+
+def test_an_execution_that_is_over_is_over() -> None:
+    story = running().given(execute("failed"), by="bot")
+    story.when(ProgressExecution(**W, execution_id="E-1"), by="bot").refused_only("execution-unknown")
+    story.when(execute("completed"), by="bot").refused_only("execution-unknown")
+    story.when(StartExecution(**W, execution_id="E-1"), by="bot").refused_only("execution-unknown")
+    story.when(StartExecution(**W, execution_id="E-2"), by="bot").then(ExecutionStarted)
+
+
+def test_three_questions_at_once_each_get_their_own_answer() -> None:
+    story = running().given(ask("Q-1"), ask("Q-2"), ask("Q-3"), by="bot")
+    for request in ("Q-2", "Q-3", "Q-1"):
+        assert story.state().life.state == "waiting_input"
+        story.when(answer(request, said=f"to {request}")).then(
+            ExecutionInputProvided(
+                request_id=request, response="respond", answer=f"to {request}", execution_id="E-1", by="ana"
+            )
+        )
+    assert story.state().life.state == "in_progress"
+    assert {id: q.answered.answer for id, q in story.state().questions.items()} == {
+        id: f"to {id}" for id in ("Q-1", "Q-2", "Q-3")
+    }
+
+
+def test_a_question_is_answered_once_and_the_first_answer_stands() -> None:
+    story = running().given(ask("Q-1"), ask("Q-2"), by="bot").given(answer("Q-1"))
+    story.when(answer("Q-1", said="another")).refused_only("input-unasked")
+    story.fact(ExecutionInputProvided(request_id="Q-1", response="respond", answer="another")).finds_only(
+        "input-unasked"
+    )
+    assert story.state().questions["Q-1"].answered.answer == "the first"
+    story.when(ask("Q-1", question="Which account?"), by="bot").refused_only("input-unasked")
+
+
+@pytest.mark.parametrize("by", ["bot", "scout", "carla"])
+def test_nobody_answers_for_who_was_asked(by: str) -> None:
+    running().given(ask("Q-1"), by="bot").when(answer("Q-1"), by=by).refused_only("input-unasked")
+
+
+def test_who_answers_for_the_work_may_answer_what_another_was_asked() -> None:
+    running().given(ask("Q-1", from_="ben"), by="bot").when(answer("Q-1"), by="ana").then(ExecutionInputProvided)
+
+
+def test_the_holder_of_a_role_answers_what_the_role_was_asked() -> None:
+    story = running().granted("ben", "reviewer").given(ask("Q-1", from_="reviewer"), by="bot")
+    story.when(answer("Q-1"), by="carla").refused_only("input-unasked")
+    story.when(answer("Q-1"), by="ben").then(ExecutionInputProvided)
+
+
+def test_the_successor_answers_what_a_leaver_was_asked() -> None:
+    story = running().given(ask("Q-1", from_="ben"), by="bot")
+    story.given(DeactivateParticipant(participant_id="ben", successor="carla"))
+    story.when(answer("Q-1"), by="carla").then(ExecutionInputProvided)
+
+
+def test_work_that_waits_is_not_handed_in_and_can_be_broken_off() -> None:
+    story = running().given(ask("Q-1"), by="bot")
+    story.when(execute("completed"), by="bot").refused_only("illegal-transition")
+    story.when(execute("aborted"), by="bot").then(WorkExecuted)
+    assert story.state().life.state == "claimed"
+
+
+def test_asking_is_for_who_works() -> None:
+    running().when(ask("Q-1"), by="scout").refused_only("undelegated-execution")
+    assert running().when(ask("Q-1"), by="bot").then(ExecutionInputRequired)
+
+
+# ---- the review that the policy asks for
+
+
+def test_the_pinned_policy_asks_for_the_review_of_every_output() -> None:
+    story = under_review(reviewers_required=2, excluded=("carla",), candidates=("ana", "ben", "carla", "reviewer"))
+    story.granted("root", "reviewer")
+    story.when(execute("completed", OUTPUT)).then(WorkExecuted, ReviewRequested)
+    request = story.log()[-1].event.data
+
+    assert (request.review_id, request.output_dig, request.required) == ("E-1-R1", DIG, 2)
+    assert (request.candidates, request.excluded) == (("ben", "root"), ("ana", "carla"))
+    assert story.state().life.state == "in_review"
+
+
+def test_a_policy_that_wants_no_reviewers_asks_for_none_and_holds_nothing_back() -> None:
+    story = under_review(reviewers_required=0)
+    story.when(execute("completed", OUTPUT)).then(WorkExecuted)
+    story.given(VerifyWork(**W), CompleteWork(**W))
+
+
+def test_what_a_failed_execution_or_a_draft_left_behind_holds_no_result_back() -> None:
+    story = under_review()
+    story.given(execute("failed", Output(output_id="O-9", dig=OTHER)))
+    story.given(OutputProduced(output=Output(output_id="O-8", dig=OTHER), execution_id="E-2"))
+    story.given(StartExecution(**W, execution_id="E-2"), execute("completed", id="E-2"))
+    story.given(VerifyWork(**W), CompleteWork(**W))
+
+
+# ---- help
+
+
+ASSISTS: Final = st.lists(
+    st.one_of(
+        st.builds(RecordAction, work_id=st.just("W-1"), execution_id=st.just("E-1"), assist=st.just(True),
+                  tool=st.sampled_from(("look", "draft"))),
+        st.builds(ProgressExecution, work_id=st.just("W-1"), execution_id=st.just("E-1")),
+        st.builds(AddNote, work_id=st.just("W-1"), text=st.just("x")),
+    ),
+    max_size=8,
+)  # fmt: skip
+
+
+@given(ASSISTS, st.sampled_from(("ana", "bot", "ben", "crew")))
+def test_help_changes_neither_who_executes_nor_who_answers(steps: list[Any], by: str) -> None:
+    story = Story().given(
+        DefineWork(**W, title="Refund", accountable="ana"), StartExecution(**W, execution_id="E-1", executor="ben")
+    )
+    for step in steps:
+        story.when(step, by=by)
+
+    assert (story.state().executor, story.answers()) == ("ben", "ana")

@@ -1,0 +1,368 @@
+"""Work and who answers for it; and of every command, what asking twice does."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import pytest
+
+from attorn.contracts.accountability import (
+    AccountabilityOffered,
+    AccountabilityTransferred,
+    OfferAccountability,
+    TransferAccountability,
+)
+from attorn.contracts.context import AddNote
+from attorn.contracts.delegation import AcceptDelegation, DeclineDelegation, DelegateWork, RevokeDelegation
+from attorn.contracts.escalation import (
+    AcknowledgeEscalation,
+    AnswerEscalation,
+    CancelEscalation,
+    EscalateWork,
+    EscalationContext,
+    ResolveEscalation,
+)
+from attorn.contracts.execution import (
+    ExecuteWork,
+    ExecutionStarted,
+    ProgressExecution,
+    ProvideInput,
+    RecordAction,
+    RequireInput,
+    StartExecution,
+)
+from attorn.contracts.output import Output, ReleaseOutput, WithdrawOutput
+from attorn.contracts.participant import (
+    DeactivateParticipant,
+    GrantRole,
+    ParticipantDeactivated,
+    RegisterParticipant,
+    RevokeRole,
+)
+from attorn.contracts.policy import PolicyRules, PublishPolicy, ReviewRules
+from attorn.contracts.process import PublishProcess, RetireProcess
+from attorn.contracts.refusal import Unreadable
+from attorn.contracts.review import RequestReview, ReviewWork
+from attorn.contracts.source import RegisterSource
+from attorn.contracts.work import (
+    AcceptanceCriterion,
+    AssignWork,
+    CancelWork,
+    Change,
+    ClarifyWork,
+    CompleteWork,
+    CriterionVerdict,
+    DefineWork,
+    FailWork,
+    ReadyWork,
+    ReopenWork,
+    SubmitWork,
+    VerifyWork,
+    WorkClarified,
+    WorkCompleted,
+    WorkDefined,
+    WorkReadied,
+    WorkReopened,
+)
+from story import CAST, DECIDERS, Story
+
+W: Final = {"work_id": "W-1"}
+DIG: Final = "sha256:" + "a" * 64
+DEFINE: Final = DefineWork(**W, title="Refund", accountable="ana")
+CHECK: Final = PublishPolicy(policy_id="check", kind="review", rules=PolicyRules(review=ReviewRules()))
+STUCK: Final = EscalationContext(summary="Stuck")
+
+
+def defined() -> Story:
+    return Story().given(DEFINE)
+
+
+def running() -> Story:
+    return defined().given(StartExecution(**W, execution_id="E-1"))
+
+
+def submitted() -> Story:
+    return running().given(ExecuteWork(**W, execution_id="E-1", result="completed"))
+
+
+def made() -> Story:
+    outputs = (Output(output_id="O-1", dig=DIG),)
+    return running().given(ExecuteWork(**W, execution_id="E-1", result="completed", outputs=outputs))
+
+
+def entrusted() -> Story:
+    return defined().given(DelegateWork(**W, delegation_id="D-1", delegate="bot"))
+
+
+def asking() -> Story:
+    return running().given(RequireInput(**W, execution_id="E-1", request_id="Q-1", from_="ana", question="Which?"))
+
+
+def escalated() -> Story:
+    return defined().given(EscalateWork(**W, escalation_id="X-1", reason="manual", context=STUCK))
+
+
+def process() -> Story:
+    return Story().given(PublishProcess(process_id="refunds", owner="ana"))
+
+
+# Every command, given a past in which it is carried out; who gives it is Ana unless said otherwise.
+TWICE: Final[dict[type, tuple[Callable[[], Story], Any, str]]] = {
+    type(command): (given, command, by)
+    for given, command, by in (
+        (Story, DEFINE, "ana"),
+        (defined, ClarifyWork(**W, changes={"title": "Refund order 7", "due_at": "2026-04-01T10:00:00+02:00"}), "ana"),
+        (defined, ReadyWork(**W, why="The customer waits"), "ana"),
+        (defined, AssignWork(**W, executor="bot"), "ana"),
+        (running, SubmitWork(**W), "ana"),
+        (submitted, VerifyWork(**W), "ana"),
+        (lambda: submitted().given(VerifyWork(**W)), CompleteWork(**W), "ana"),
+        (submitted, ReopenWork(**W, reason="wrong"), "ana"),
+        (defined, CancelWork(**W), "ana"),
+        (defined, FailWork(**W), "ana"),
+        (defined, OfferAccountability(**W, to="ben"), "ana"),
+        (lambda: defined().given(OfferAccountability(**W, to="ben")), TransferAccountability(**W, to="ben"), "ben"),
+        (defined, DelegateWork(**W, delegation_id="D-1", delegate="bot", activities=("look",)), "ana"),
+        (entrusted, AcceptDelegation(**W, delegation_id="D-1"), "bot"),
+        (entrusted, DeclineDelegation(**W, delegation_id="D-1"), "bot"),
+        (entrusted, RevokeDelegation(**W, delegation_id="D-1"), "ana"),
+        (defined, StartExecution(**W, execution_id="E-1"), "ana"),
+        (running, RequireInput(**W, execution_id="E-1", request_id="Q-1", from_="ana", question="Which?"), "ana"),
+        (asking, ProvideInput(**W, request_id="Q-1", response="respond", answer={"order": 7}), "ana"),
+        (running, ExecuteWork(**W, execution_id="E-1", result="completed"), "ana"),
+        (made, RequestReview(**W, review_id="R-1", output_id="O-1", output_dig=DIG), "ana"),
+        (
+            lambda: made().given(RequestReview(**W, review_id="R-1", output_id="O-1", output_dig=DIG)),
+            ReviewWork(**W, review_id="R-1", output_id="O-1", output_dig=DIG, verdict="approved"),
+            "ben",
+        ),
+        (made, ReleaseOutput(**W, output_id="O-1"), "ana"),
+        (made, WithdrawOutput(**W, output_id="O-1"), "ana"),
+        (defined, EscalateWork(**W, escalation_id="X-1", reason="manual", context=STUCK), "bot"),
+        (escalated, AcknowledgeEscalation(**W, escalation_id="X-1"), "ana"),
+        (escalated, AnswerEscalation(**W, escalation_id="X-1", decision="Go on"), "ana"),
+        (escalated, ResolveEscalation(**W, escalation_id="X-1", outcome="returned"), "ana"),
+        (escalated, CancelEscalation(**W, escalation_id="X-1"), "ana"),
+        (Story, RegisterParticipant(participant_id="dana", kind="human", display_name="Dana"), "ana"),
+        (Story, DeactivateParticipant(participant_id="ben", successor="carla"), "ana"),
+        (Story, GrantRole(participant_id="ben", role="reviewer"), "ana"),
+        (
+            lambda: Story().given(GrantRole(participant_id="ben", role="reviewer")),
+            RevokeRole(participant_id="ben", role="reviewer"),
+            "ana",
+        ),
+        (Story, PublishProcess(process_id="refunds", owner="ana", purpose="Money back"), "ana"),
+        (process, RetireProcess(process_id="refunds"), "ana"),
+        (Story, CHECK, "ana"),
+        (Story, RegisterSource(source_id="erp", uri="https://erp.example", custodian="ana"), "ana"),
+    )
+}
+
+EACH_IS_AN_EVENT: Final = {
+    AddNote: "the same words may be meant twice",
+    ProgressExecution: "still at 40 percent is news",
+    RecordAction: "the same tool may be used twice",
+}
+"""Commands that record whenever they are given: who asks again after a lost reply does so with the same id."""
+
+
+def test_of_every_command_it_is_said_what_asking_twice_does() -> None:
+    assert TWICE.keys() | EACH_IS_AN_EVENT.keys() == DECIDERS.keys()
+
+
+@pytest.mark.parametrize("command", TWICE, ids=lambda command: command.verb)
+def test_asking_twice_for_what_is_so_already_records_nothing(command: type) -> None:
+    given, body, by = TWICE[command]
+    story = given()
+    first = story.when(body, by=by)
+    assert first.recorded, first.breaches
+
+    again = story.later(minutes=5).when(body, by=by)
+
+    again.then_nothing()
+    assert again.receipt == first.receipt
+
+
+# ---- who answers
+
+
+def test_who_answers_passes_when_it_was_offered_and_the_taker_accepts() -> None:
+    story = defined()
+    story.when(OfferAccountability(**W, to="ben")).then(AccountabilityOffered(to="ben", from_="ana"))
+    assert story.answers() == "ana"
+    story.when(TransferAccountability(**W, to="ben"), by="ben").then(
+        AccountabilityTransferred(to="ben", from_="ana", accepted_by="ben")
+    )
+    assert story.answers() == "ben"
+
+
+def test_nobody_takes_what_somebody_else_answers_for() -> None:
+    story = defined()
+    story.when(OfferAccountability(**W, to="ben"), by="ben").refused_only("accountability-chain")
+    story.when(OfferAccountability(**W, to="ben"), by="bot").refused_only("accountability-chain")
+    story.when(TransferAccountability(**W, to="ben"), by="ben").refused_only("accountability-chain")
+    story.when(TransferAccountability(**W, to="ben", basis="authority"), by="carla").refused("accountability-chain")
+    story.when(TransferAccountability(**W, to="ben", basis="authority"), by="erp").refused("accountability-chain")
+    assert story.answers() == "ana"
+
+
+@pytest.mark.parametrize("giver", ["ana", "root", "carla"])
+def test_who_has_the_authority_passes_it_on(giver: str) -> None:
+    story = defined().granted("carla", "admin")
+    story.when(TransferAccountability(**W, to="ben", basis="authority"), by=giver).then(AccountabilityTransferred)
+    assert story.answers() == "ben"
+
+
+@pytest.mark.parametrize("to", ["bot", "crew", "erp", "zed"])
+def test_nobody_but_a_person_who_is_here_is_given_it(to: str) -> None:
+    defined().when(OfferAccountability(**W, to=to)).refused_only("accountable-human")
+    defined().when(TransferAccountability(**W, to=to, basis="authority")).refused_only("accountable-human")
+
+
+def test_a_transfer_that_does_not_say_from_whom_is_no_breach() -> None:
+    transferred = AccountabilityTransferred(to="ben", basis="authority")
+    defined().fact(transferred).finds_nothing()
+
+
+def test_work_of_somebody_who_leaves_is_their_successors_at_once() -> None:
+    story = defined().given(DeactivateParticipant(participant_id="ana", successor="ben"), by="root")
+    assert story.answers() == "ben"
+    story.when(OfferAccountability(**W, to="carla"), by="ben").then(AccountabilityOffered(to="carla", from_="ben"))
+
+
+def test_who_answers_goes_on_doing_so_when_the_work_is_done() -> None:
+    story = submitted().given(VerifyWork(**W), CompleteWork(**W))
+    assert story.answers() == "ana"
+    story.given(ParticipantDeactivated(successor="carla"), on="participant/ana")
+    assert story.answers() == "carla"
+
+
+# ---- defining and clarifying
+
+
+def test_work_that_was_discovered_can_be_defined_however_far_it_has_come() -> None:
+    story = Story()
+    story.fact(ExecutionStarted(execution_id="E-1", executor="erp")).finds_only(
+        "hidden-work", "accountability-defaulted"
+    )
+    assert story.answers() == "root"
+
+    story.when(DEFINE).then(WorkDefined)
+    assert story.state().life.state == "in_progress"
+    assert story.answers() == "ana"
+
+
+def test_work_is_pinned_to_the_versions_in_force_and_keeps_them() -> None:
+    story = Story().given(
+        CHECK,
+        PublishProcess(process_id="refunds", owner="ben", review_policy="check", risk_tier="limited"),
+        DefineWork(**W, title="Refund", accountable="ana", process="refunds"),
+        PublishPolicy(policy_id="check", kind="review", rules=PolicyRules(review=ReviewRules(reviewers_required=2))),
+        PublishProcess(process_id="refunds", owner="ben", review_policy="check"),
+        DefineWork(work_id="W-2", title="Refund", accountable="ana", process="refunds"),
+    )
+    first, second = story.state("work/W-1").definition, story.state("work/W-2").definition
+
+    assert (first.process.version, first.review_policy.version, first.risk_tier) == (1, 1, "limited")
+    assert (second.process.version, second.review_policy.version) == (2, 2)
+
+
+def test_no_work_begins_under_a_process_that_is_retired() -> None:
+    story = process().given(RetireProcess(process_id="refunds"))
+    story.when(DefineWork(**W, title="Refund", accountable="ana", process="refunds")).refused_only("unpublished")
+
+
+def test_a_policy_of_another_kind_is_no_review_policy() -> None:
+    story = Story().given(CHECK)
+    story.when(DefineWork(**W, title="Refund", accountable="ana", escalation_policy="check")).refused_only(
+        "unpublished"
+    )
+
+
+def test_a_clarification_says_what_was_and_what_is() -> None:
+    story = defined()
+    story.when(ClarifyWork(**W, changes={"title": "Refund order 7", "priority": "high", "requirements": []})).then(
+        WorkClarified(changes={"title": Change(old="Refund", new="Refund order 7"), "priority": Change(new="high")})
+    )
+    assert story.state().definition.priority == "high"
+    story.when(ClarifyWork(**W, changes={"priority": "normal"})).then(WorkClarified)
+    assert story.state().definition.priority == "normal"
+
+
+@pytest.mark.parametrize("field", ["accountable", "process", "review_policy", "escalation_policy", "colour"])
+def test_what_is_pinned_is_not_clarified(field: str) -> None:
+    with pytest.raises(Unreadable, match=f"changes.{field}"):
+        defined().when(ClarifyWork(**W, changes={field: None}))
+
+
+def test_a_reported_clarification_neither_moves_who_answers_nor_lifts_the_review() -> None:
+    story = Story().given(CHECK, DefineWork(**W, title="Refund", accountable="ana", review_policy="check"))
+    story.fact(WorkClarified(changes={"accountable": Change(old="ana", new="ben")})).finds_only("accountability-chain")
+    story.fact(WorkClarified(changes={"review_policy": Change(new=None)})).finds_only("control-bypassed")
+
+    assert story.answers() == "ana"
+    assert story.state().definition.review_policy is not None
+
+
+def test_readying_says_what_is_missing() -> None:
+    defined().when(ReadyWork(**W, why="The customer waits")).then(
+        WorkReadied(why="The customer waits", missing=("what", "when", "how"))
+    )
+
+
+# ---- completing
+
+
+def test_work_is_completed_when_every_criterion_has_its_verdict() -> None:
+    criteria = tuple(AcceptanceCriterion(id=f"C-{n}", text="It holds") for n in (1, 2))
+    story = Story().given(
+        DefineWork(**W, title="Refund", accountable="ana", acceptance_criteria=criteria),
+        StartExecution(**W, execution_id="E-1"),
+        ExecuteWork(**W, execution_id="E-1", result="completed"),
+    )
+    passed = CriterionVerdict(id="C-1", result="passed")
+    story.when(CompleteWork(**W)).refused("criteria-open")
+    story.when(VerifyWork(**W, criteria=(passed,))).refused_only("criteria-open")
+    failed = CriterionVerdict(id="C-2", result="failed")
+    story.when(VerifyWork(**W, criteria=(passed, failed))).refused_only("criteria-open")
+    waived = CriterionVerdict(id="C-2", result="waived")
+    story.given(VerifyWork(**W, criteria=(passed, waived)), CompleteWork(**W))
+    assert story.state().verdicts == {"C-1": "passed", "C-2": "waived"}
+
+
+def test_work_is_not_completed_while_a_blocking_escalation_is_open() -> None:
+    story = submitted().given(
+        EscalateWork(**W, escalation_id="X-1", reason="manual", context=STUCK, blocking=True), VerifyWork(**W)
+    )
+    story.when(CompleteWork(**W)).refused_only("criteria-open")
+    story.given(ResolveEscalation(**W, escalation_id="X-1", outcome="returned"))
+    story.when(CompleteWork(**W)).then(WorkCompleted(cycle=1))
+
+
+def test_reopened_work_is_verified_anew() -> None:
+    story = submitted().given(VerifyWork(**W), CompleteWork(**W))
+    story.when(ReopenWork(**W, reason="wrong")).then(WorkReopened(cycle=2, reason="wrong"))
+    assert (story.state().verdicts, story.state().executor) == ({}, None)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        AssignWork(**W, executor="scout"), CancelWork(**W), FailWork(**W), ReadyWork(**W),
+        ClarifyWork(**W, changes={"title": "Another"}),
+    ],
+    ids=lambda command: command.verb,
+)  # fmt: skip
+def test_an_agent_moves_no_work_that_nobody_entrusted_it_with(command: Any) -> None:
+    defined().when(command, by="bot").refused_only("undelegated-execution")
+    assert entrusted().when(command, by="bot").receipt is not None
+
+
+def test_an_agent_may_always_ask_and_note() -> None:
+    story = defined()
+    story.given(AddNote(**W, text="Two orders have this number"), by="bot")
+    story.given(EscalateWork(**W, reason="ambiguity", context=STUCK), by="bot")
+
+
+def test_the_cast_is_registered_without_a_finding() -> None:
+    assert Story().findings() == {}
+    assert len(CAST) == 7
