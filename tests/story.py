@@ -141,10 +141,9 @@ class Story:
         )
         before = self.log()
         try:
-            receipt, breaches = at_once(transact(self.streams, command, decide)), ()
+            return Asked(self, before, at_once(transact(self.streams, command, decide)), ())
         except Refused as refused:
-            receipt, breaches = None, refused.breaches
-        return Asked(self, before, receipt, breaches)
+            return Asked(self, before, None, refused.breaches)
 
     def fact(
         self, payload: msgspec.Struct, *, on: str = "work/W-1", source: str = "erp", id: str | None = None,

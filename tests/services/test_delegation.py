@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attorn.contracts.delegation import (
@@ -257,6 +257,7 @@ def test_it_is_only_narrowed_by_passing_it_on(wider: dict[str, Any]) -> None:
     passing_on().when(msgspec.structs.replace(CHILD, **wider), by="bot").refused_only("delegation-chain")
 
 
+@settings(max_examples=60, deadline=None)
 @given(
     st.sets(st.sampled_from(("look", "draft", "pay"))),
     st.sampled_from(("suggest", "act_with_approval", "act_then_review", "act")),

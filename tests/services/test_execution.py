@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attorn.contracts.context import AddNote
@@ -185,6 +185,7 @@ ASSISTS: Final = st.lists(
 )  # fmt: skip
 
 
+@settings(max_examples=40, deadline=None)
 @given(ASSISTS, st.sampled_from(("ana", "bot", "ben", "crew")))
 def test_help_changes_neither_who_executes_nor_who_answers(steps: list[Any], by: str) -> None:
     story = Story().given(

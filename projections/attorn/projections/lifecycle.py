@@ -107,7 +107,16 @@ def step(life: Lifecycle, payload: Any) -> Step:
 
 def follows(payload: Any) -> tuple[State, ...]:
     """The states from which the table allows `payload`."""
-    return tuple(state for state in get_args(State) if state and step(_standing(state), payload).allowed)
+    # Its type decides, and the result of an execution: each is looked at once.
+    key = (type(payload), getattr(payload, "result", None))
+    found = _ALLOWED_FROM.get(key)
+    if found is None:
+        found = tuple(state for state in get_args(State) if state and step(_standing(state), payload).allowed)
+        _ALLOWED_FROM[key] = found
+    return found
+
+
+_ALLOWED_FROM: Final[dict[tuple[type, Any], tuple[State, ...]]] = {}
 
 
 def _standing(state: State) -> Lifecycle:

@@ -38,13 +38,17 @@ async def connected(options: Options, *, patient: bool = False) -> AsyncIterator
 
     made: list[Attorn] = []
     try:
-        nc = await nats.connect(
-            url,
-            name="attorn command",
-            allow_reconnect=False,
-            connect_timeout=min(options.timeout, CONNECT_S),
-            error_cb=error,
-        )
+        async with asyncio.timeout(options.timeout):
+            nc = await nats.connect(
+                url,
+                name="attorn command",
+                allow_reconnect=False,
+                # Also the first connection is one that nats-py tries again, sixty times, if it is not told otherwise.
+                max_reconnect_attempts=1,
+                reconnect_time_wait=0.05,
+                connect_timeout=min(options.timeout, CONNECT_S),
+                error_cb=error,
+            )
     except (errors.Error, OSError, TimeoutError, ValueError) as failure:
         why = next((str(r) for r in [*reasons, failure] if isinstance(r, errors.Error) and "uthoriz" in str(r)), "")
         what = f"{url} does not let us in: {why}" if why else f"no attorn answers at {url}"

@@ -67,7 +67,7 @@ def check(who: Participant, event: Event, directory: Directory) -> Iterator[Brea
                 detail = f"{event.subject} registers {named}; the two are the same participant"
                 yield Breach(rule="registered-once", detail=detail, field="data.participant_id")
             if kind in ("agent", "system") and (sponsor is None or not directory.is_person(sponsor)):
-                detail = f"{sponsor or 'nobody'} is not a person who is here; {id} needs one as sponsor"
+                detail = f"the sponsor of {id} is {sponsor or 'nobody'}; name a person who is here"
                 yield Breach(rule="sponsor-human", detail=detail, field="data.sponsor")
         case ParticipantDeactivated(successor=successor):
             if who.registered is None or who.left is not None:
@@ -77,7 +77,7 @@ def check(who: Participant, event: Event, directory: Directory) -> Iterator[Brea
                 yield Breach(rule="registered-once", detail=f"{id} {state}")
             human = who.registered is not None and who.registered.kind == "human"
             if (human or successor is not None) and (successor == id or not directory.is_person(successor or "")):
-                detail = f"{successor or 'nobody'} is not another person who is here; {id} needs one as successor"
+                detail = f"{id} is succeeded by {successor or 'nobody'}; name another person who is here"
                 yield Breach(rule="successor-human", detail=detail, field="data.successor")
         case data:
             if who.registered is None or (who.left is not None and isinstance(data, RoleGranted)):
