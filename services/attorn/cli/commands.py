@@ -1,6 +1,5 @@
 """Every command there is, by name; each is loaded when it is called, or when its own help is asked for."""
 
-import asyncio
 import gc
 import inspect
 from collections.abc import Mapping
@@ -101,11 +100,15 @@ def launch(
     ] = None,
     data: Annotated[
         Path,
-        Parameter(name="--data", metavar="DIR", env_var="ATTORN_DATA", help="The data directory of this machine's attorn."),
+        Parameter(
+            name="--data", metavar="DIR", env_var="ATTORN_DATA", help="The data directory of this machine's attorn."
+        ),
     ] = Path(".attorn"),
     timeout: Annotated[
         float,
-        Parameter(name="--timeout", metavar="SECONDS", env_var="ATTORN_TIMEOUT", help="How long to wait for an answer."),
+        Parameter(
+            name="--timeout", metavar="SECONDS", env_var="ATTORN_TIMEOUT", help="How long to wait for an answer."
+        ),
     ] = 5.0,
 ) -> int | None:
     """Take what holds for every command off the line, and run the command with it."""
@@ -119,6 +122,8 @@ def launch(
     options = Options(actor=actor or login(), nats_url=nats_url or None, data=data, output=output, timeout=timeout)
     result = command(*bound.args, **bound.kwargs, options=options)
     if inspect.isawaitable(result):
+        import asyncio
+
         result = asyncio.run(_awaited(result))
     return result if isinstance(result, int) else None
 

@@ -1,6 +1,5 @@
-"""The connection of one command to a running attorn: commands with a receipt, questions to the views, the log itself."""
+"""The connection of one command to a running attorn: its doors, the questions to its views, and its log."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,8 @@ async def connected(options: Options, *, patient: bool = False) -> AsyncIterator
 
     `patient`: once connected, wait for a server that goes away, as a command does that follows the log.
     """
+    import asyncio
+
     import nats
     from nats import errors
 
@@ -113,7 +114,8 @@ class Attorn:
         """A receipt or a problem. Raises TimeoutError, and Failed when nobody is there."""
         import msgspec
 
-        return msgspec.json.decode(await self.ask_bytes(subject, body, headers), type=Reply)
+        reply: Reply = msgspec.json.decode(await self.ask_bytes(subject, body, headers), type=Reply)
+        return reply
 
     async def ask_bytes(
         self, subject: str, body: bytes, headers: dict[str, str] | None = None, timeout: float = 0

@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 
 from attorn.cli.connect import connected
 from attorn.cli.inputs import command, fresh, pairs
-from attorn.cli.options import From, Given, Id, Ids, Reason, Text, Texts, When, Work
+from attorn.cli.options import From, Given, Id, Reason, Text, Texts, When, Work
 from attorn.cli.output import Column, write_list
 from attorn.cli.state import folded, only
 from attorn.cli.telling import tell
@@ -71,7 +71,7 @@ async def give(
 ) -> None:
     """Entrust somebody with part of the work, within these bounds. Who answers for it does not change.
 
-    Example: attorn work delegate W-1 refunds-bot --activity read_order --activity draft_reply --autonomy act_then_review
+    Example: attorn work delegate W-1 refunds-bot --activity read_order --activity draft_reply --until 2026-03-31
     """
     id = id or fresh("D")
     elapsed = timedelta(minutes=max_minutes) if max_minutes is not None else None
@@ -163,5 +163,3 @@ async def _answer(
             what = f"delegation to {options.actor} that waits for an answer" if mine else "delegation to take back"
             delegation = only(found, what, work, "--delegation")
         await tell(attorn, shape(work_id=work, delegation_id=delegation, reason=reason or ""), id=delegation)
-
-

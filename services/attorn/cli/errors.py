@@ -139,8 +139,10 @@ def _of_attorn(error: BaseException) -> Failed | None:
             return Failed(str(error), hint=hint, code=Exit.REFUSED)
         case _ if type(error).__name__ == "LogDamaged":
             return Failed(str(error), hint="restore the log from a copy", code=Exit.CHECK_FAILED)
-        case _ if type(error).__name__ == "UnreadableLog":
+        case _ if type(error).__name__ in ("UnreadableLog", "Unmapped", "BadMapping"):
             return misused(str(error), hint="nothing of it was recorded")
+        case _ if type(error).__name__ == "Rejected":
+            return Failed(str(error))
         case _:
             return None
 

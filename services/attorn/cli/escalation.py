@@ -191,8 +191,7 @@ async def cancel(work: Work, /, *, reason: Reason = None, escalation: Escalation
 async def _open(attorn: Attorn, work: str, escalation: str | None) -> str:
     found = (await folded(attorn, work)).escalations
     if escalation is None:
-        waiting = [id for id, each in found.items() if each.status in ("open", "acknowledged", "answered")]
-        return only(waiting, "open escalation", work, "--escalation")
+        return only([id for id, each in found.items() if each.is_open], "open escalation", work, "--escalation")
     if escalation not in found:
         raise not_found(f"work/{work} has no escalation {escalation}", f"`attorn escalation ls --work {work} --all`")
     return escalation

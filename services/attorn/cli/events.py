@@ -102,7 +102,8 @@ async def ls(
 async def tail(
     *,
     from_: Annotated[
-        int | None, Parameter(name="--from", metavar="N", help="Begin at this position; by default with what comes next.")
+        int | None,
+        Parameter(name="--from", metavar="N", help="Begin at this position; by default with what comes next."),
     ] = None,
     stream: Stream = None,
     kind: Kind = None,
@@ -171,7 +172,12 @@ def _tailed(options: Given, taken: "list[Recorded]") -> Iterator[str]:
         match options.output:
             case "table":
                 item = _item(each)
-                words = [f"{each.position:>8}", shown(item["recorded_at"], "time"), each.stream, _short(each.event.type)]
+                words = [
+                    f"{each.position:>8}",
+                    shown(item["recorded_at"], "time"),
+                    each.stream,
+                    _short(each.event.type),
+                ]
                 yield "  ".join([*words, shown(each.event.authid)]).rstrip()
             case "id":
                 yield str(each.position)

@@ -34,7 +34,7 @@ Execution = Annotated[
 
 COLUMNS = (
     Column("EXECUTION", "execution_id", "id"),
-    Column("RUNS", "running", "id"),
+    Column("ENDED", lambda each: (each["ended"] or {}).get("result"), "id"),
     Column("BY", "executor", "id"),
     Column("UNDER", "delegation_id", "id"),
 )
@@ -99,7 +99,9 @@ async def action(
     side_effect: Annotated[bool, Parameter(help="It changed something.")] = False,
     result: Annotated[ActionResult | None, Parameter(help="How it went.")] = None,
     error_class: Annotated[Text | None, Parameter(help="What kind of error it was.")] = None,
-    args: Annotated[Text | None, Parameter(metavar="FILE|DIGEST", help="Its arguments; only their digest is kept.")] = None,
+    args: Annotated[
+        Text | None, Parameter(metavar="FILE|DIGEST", help="Its arguments; only their digest is kept.")
+    ] = None,
     assist: Annotated[bool, Parameter(help="It helped a human who does the work.")] = False,
     execution: Execution = None,
     options: Given,
@@ -176,7 +178,9 @@ async def answer(
     async with connected(options) as attorn:
         if request is None:
             questions = (await folded(attorn, work)).questions
-            request = only([id for id, is_open in questions.items() if is_open], "open question", work, "--request")
+            request = only(
+                [id for id, each in questions.items() if each.answered is None], "open question", work, "--request"
+            )
         said = {"work_id": work, "request_id": request, "response": response, "answer": answer}
         await tell(attorn, command(ProvideInput, said), id=request)
 
@@ -204,7 +208,8 @@ async def report(
     Example: attorn execution report W-1 completed --out reply=reply.txt --as refunds-bot
     """
     outputs = tuple(
-        Output(output_id=id, name=id, dig=digest_of(where), contribution=contribution) for id, where in pairs(out, "--out")
+        Output(output_id=id, name=id, dig=digest_of(where), contribution=contribution)
+        for id, where in pairs(out, "--out")
     )
     async with connected(options) as attorn:
         id = await _running(attorn, work, execution)
@@ -228,7 +233,7 @@ async def ls(work: Work, /, *, options: Given) -> None:
     """
     async with connected(options) as attorn:
         state = await folded(attorn, work)
-    found = [{"execution_id": id} | msgspec.to_builtins(each) for id, each in state.executions.items()]
+    found = [msgspec.to_builtins(each) | {"execution_id": id} for id, each in state.executions.items()]
     write_list(options, found, COLUMNS, id="execution_id", nothing=f"work/{work} was never begun")
 
 
@@ -236,7 +241,7 @@ async def _running(attorn: Attorn, work: str, execution: str | None) -> str:
     if execution is not None:
         return execution
     state = await folded(attorn, work)
-    running = {id: each.executor for id, each in state.executions.items() if each.running}
+    running = {id: each.executor for id, each in state.executions.items() if each.ended is None}
     # Who acts speaks of their own execution, where they have one.
     mine = [id for id, executor in running.items() if executor == attorn.options.actor]
     return only(mine or list(running), "running execution", work, "--execution")

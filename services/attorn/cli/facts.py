@@ -20,7 +20,9 @@ TOLD_MAX: Final = 10
 
 @app.command
 async def publish(
-    file: Annotated[str, Parameter(metavar="FILE", help="One event, an array, or one a line; - is standard input.")] = "-",
+    file: Annotated[
+        str, Parameter(metavar="FILE", help="One event, an array, or one a line; - is standard input.")
+    ] = "-",
     /,
     *,
     source: Annotated[str, Parameter(metavar="SOURCE", help="The id of the system that reports them.")],
@@ -63,7 +65,7 @@ def taken_apart(content: bytes, name: str) -> Iterator[bytes]:
 
     text = content.strip()
     if not text:
-        raise misused(f"{name}: there is nothing in it", "a fact is a CloudEvent: {\"specversion\": \"1.0\", …}")
+        raise misused(f"{name}: there is nothing in it", 'a fact is a CloudEvent: {"specversion": "1.0", …}')
     try:
         if text[:1] == b"[":
             yield from (bytes(each) for each in msgspec.json.decode(text, type=list[msgspec.Raw]))

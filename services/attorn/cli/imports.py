@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from attorn.cli.connect import connected
-from attorn.cli.errors import Exit, misused
+from attorn.cli.errors import Exit, misused, visible
 from attorn.cli.options import Given, Id, Who
-from attorn.cli.output import Advance, bold, facts, progress, say, visible, width, write_one
+from attorn.cli.output import Advance, bold, facts, progress, say, width, write_one
 
 if TYPE_CHECKING:
     from attorn.services.imports.run import Report
@@ -26,7 +26,9 @@ async def xes(
     mapping: Annotated[
         str, Parameter(metavar="M", help="What its events mean: a mapping that attorn brings, or a TOML file.")
     ] = "default",
-    source: Annotated[Id | None, Parameter(help="Who reports them; by default as the mapping says, or the file.")] = None,
+    source: Annotated[
+        Id | None, Parameter(help="Who reports them; by default as the mapping says, or the file.")
+    ] = None,
     custodian: Annotated[
         Who | None, Parameter(help="The person who answers for work that nobody else answers for; by default who acts.")
     ] = None,

@@ -46,7 +46,9 @@ def document(path: str) -> Any:
     import tomllib
 
     text = read(path).decode("utf-8")
-    as_json = text.lstrip()[:1] in ("{", "[") if path == "-" or not path.endswith((".json", ".toml")) else path[-4:] == "json"
+    as_json = (
+        text.lstrip()[:1] in ("{", "[") if path == "-" or not path.endswith((".json", ".toml")) else path[-4:] == "json"
+    )
     try:
         # `[table]` begins a line of TOML, and an array of JSON.
         return json.loads(text) if as_json else tomllib.loads(text)
@@ -71,7 +73,7 @@ def read(path: str) -> bytes:
 
 
 def pairs(texts: Sequence[str] | None, option: str, *, number: str = "") -> Iterator[tuple[str, str]]:
-    """`amount=the amount is right` taken apart; without an id it gets one of `number` and its place, if that is given."""
+    """`amount=the amount is right` taken apart. Without an id, and with `number`, it is numbered: `c1`, `c2`."""
     from attorn.contracts.ids import is_token
 
     for place, text in enumerate(texts or (), 1):

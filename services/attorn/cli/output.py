@@ -24,12 +24,13 @@ Item: TypeAlias = Mapping[str, Any]
 Kind: TypeAlias = Literal["id", "text", "number", "time"]
 
 TEXT_MIN: Final = 10
+TEXT_WANTED: Final = 32
 GAP: Final = "  "
 
 
 @dataclass(frozen=True)
 class Column:
-    """`of` is the name of the field, or finds the value. Only columns of kind `text` give way when space is short."""
+    """`of` is the name of the field, or finds the value. Where space is short, what is `text` or `time` is folded."""
 
     title: str
     of: str | Callable[[Item], Any]
@@ -138,24 +139,38 @@ def table(rows: Sequence[Sequence[str]], columns: Sequence[Column], width: int |
 
 def _widths(rows: Sequence[Sequence[str]], columns: Sequence[Column], width: int | None) -> list[int] | None:
     natural = [max(cells(column.title), *(cells(row[n]) for row in rows)) for n, column in enumerate(columns)]
-    if width is None or sum(natural) + len(GAP) * (len(columns) - 1) <= width:
+    room = None if width is None else width - len(GAP) * (len(columns) - 1)
+    if room is None or sum(natural) <= room:
         return natural
-    texts = [n for n, column in enumerate(columns) if column.kind == "text"]
-    left = width - len(GAP) * (len(columns) - 1) - sum(natural[n] for n in range(len(columns)) if n not in texts)
-    least = sum(min(natural[n], TEXT_MIN) for n in texts)
-    if not texts or left < least:
+    # Rather than squeeze the text, a time goes on two lines.
+    only_text = {n: min(natural[n], TEXT_WANTED) for n, column in enumerate(columns) if column.kind == "text"}
+    kinds: tuple[Kind, ...] = ("text",)
+    if not only_text or sum(natural) - sum(natural[n] - least for n, least in only_text.items()) > room:
+        kinds = ("text", "time")
+    texts = [n for n, column in enumerate(columns) if column.kind in kinds]
+    left = room - sum(natural[n] for n in range(len(columns)) if n not in texts)
+    # A time is folded between its date and its time of day, and nowhere else.
+    least = {n: min(natural[n], TEXT_MIN) for n in texts}
+    for n in texts:
+        if columns[n].kind == "time":
+            least[n] = natural[n] = max(cells(word) for row in rows for word in (columns[n].title, *row[n].split(" ")))
+    if not texts or left < sum(least.values()):
         return None
     # Narrow columns first: what they do not need goes to the wide ones.
-    for done, n in enumerate(sorted(texts, key=lambda n: natural[n])):
-        natural[n] = min(natural[n], max(TEXT_MIN, left // (len(texts) - done)))
+    for n in sorted(texts, key=lambda n: natural[n]):
+        others = sum(least[m] for m in least if m != n)
+        natural[n] = min(natural[n], max(least[n], min(left - others, left // len(least))))
         left -= natural[n]
+        del least[n]
     return natural
 
 
 def _table(rows: Sequence[Sequence[str]], columns: Sequence[Column], widths: Sequence[int]) -> Iterator[str]:
     yield dim(_line([column.title for column in columns], columns, widths))
     for row in rows:
-        folded = [fold(text, widths[n]) if columns[n].kind == "text" else [text] for n, text in enumerate(row)]
+        folded = [
+            fold(text, widths[n]) if columns[n].kind in ("text", "time") else [text] for n, text in enumerate(row)
+        ]
         for number in range(max(map(len, folded))):
             yield _line([cell[number] if number < len(cell) else "" for cell in folded], columns, widths)
 
@@ -246,7 +261,7 @@ Advance: TypeAlias = Callable[[int, int | None], None]
 def progress(what: str, total: int | None = None, *, unit: str = "events") -> Iterator[Advance]:
     """A bar on standard error, if that is a terminal; else nothing at all."""
     if not sys.stderr.isatty():
-        yield lambda done, total=None: None
+        yield _silently
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -259,3 +274,7 @@ def progress(what: str, total: int | None = None, *, unit: str = "events") -> It
             bars.update(task, completed=done, total=total if of is None else of)
 
         yield advance
+
+
+def _silently(done: int, total: int | None) -> None:
+    pass

@@ -1,15 +1,15 @@
 """`attorn participant`: the humans, agents, teams and systems that take part."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from cyclopts import App, Parameter
 
 from attorn.cli.connect import connected
-from attorn.cli.errors import not_found
+from attorn.cli.errors import not_found, visible
 from attorn.cli.inputs import command
 from attorn.cli.options import From, Given, Id, Limit, Reason, Text, Texts, When, Who
-from attorn.cli.output import Column, bold, facts, shown, visible, width, write_list, write_one
+from attorn.cli.output import Column, bold, facts, shown, width, write_list, write_one
 from attorn.cli.paging import listed, one, others
 from attorn.cli.telling import tell_plainly
 from attorn.contracts.ids import ParticipantKind
@@ -19,6 +19,8 @@ app = App(name="participant", help="The humans, agents, teams and systems that t
 
 Participant = Annotated[str, Parameter(metavar="WHO", help="The id of the participant.")]
 Scope = Annotated[str | None, Parameter(metavar="STREAM", help="Where, as in process/refunds; by default everywhere.")]
+
+SHOWN: Final = 20
 
 COLUMNS = (
     Column("ID", "id", "id"),
@@ -152,7 +154,7 @@ async def show(participant: Participant, /, *, options: Given) -> None:
         member = await one(attorn, "participants", "participants", participant)
         if member is None:
             raise not_found(f"{participant} is not registered", "`attorn participant ls --all` says who is")
-        held = await attorn.ask("answers_for", person=participant)
+        held = await attorn.ask("answers_for", person=participant, limit=SHOWN)
     found = member | {"held": list(held.get("items", ())), "held_count": held.get("count", 0)}
     write_one(options, found, lambda: _described(found), id=participant)
 

@@ -76,7 +76,13 @@ async def show(
 
 
 def _described(found: dict[str, Any]) -> list[str]:
-    rules: dict[str, Any] = found["rules"].get(found["kind"]) or {}
+    import msgspec
+
+    from attorn.contracts.policy import PolicyRules
+
+    # Also what holds because nothing else is said.
+    said_of = getattr(msgspec.convert(found["rules"], PolicyRules), found["kind"])
+    rules: dict[str, Any] = msgspec.to_builtins(msgspec.structs.asdict(said_of)) if said_of is not None else {}
     said = [(name.replace("_", " "), shown(value)) for name, value in rules.items() if name != "ladder"]
     said += [
         (f"rung {rung['rung']}", f"{shown(rung['targets'])}, within {rung['ack_within']}")

@@ -7,9 +7,9 @@ from typing import Any
 from cyclopts import App
 
 from attorn.cli.connect import connected
-from attorn.cli.errors import Exit, Failed
+from attorn.cli.errors import Exit, Failed, visible
 from attorn.cli.options import Given
-from attorn.cli.output import Column, progress, table, visible, width, write_list, write_one
+from attorn.cli.output import Column, progress, table, width, write_list, write_one
 
 app = App(name="projection", help="The views: where they are, whether they are right, made anew.")
 

@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from attorn.cli.connect import connected
 from attorn.cli.options import Given
-from attorn.cli.output import Column, write_list, write_lines
+from attorn.cli.output import Column, write_lines, write_list
 from attorn.cli.up import Custodian, custodian_of
 
 COLUMNS = (
@@ -27,7 +27,7 @@ async def provision_command(
     custodian: Custodian = None,
     options: Given,
 ) -> int:
-    """Make the streams where they are missing, and mend them where that loses nothing; running it again changes nothing.
+    """Make the streams where they are missing, mend them where that loses nothing. Run again, it changes nothing.
 
     A difference that would cost messages is refused, and then nothing is changed (exit code 5).
 

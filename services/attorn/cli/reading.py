@@ -1,8 +1,8 @@
 """The log, read from one end to where it ends now, or on and on."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from attorn.cli.connect import Attorn
 
@@ -15,8 +15,7 @@ async def pages(
     attorn: Attorn, after: int = 0, kinds: Sequence[str] = (), *, to_end: bool = True
 ) -> AsyncIterator["Page"]:
     """Everything behind `after`; with `to_end` up to what is there now, else without an end."""
-    following = cast("AsyncGenerator[Page, None]", attorn.ledger.follow(after, kinds))
-    async with aclosing(following):
+    async with aclosing(attorn.ledger.follow(after, kinds)) as following:
         async for page in following:
             yield page
             if to_end and not page.pending:

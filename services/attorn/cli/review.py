@@ -23,7 +23,7 @@ COLUMNS = (
     Column("WORK", "work", "id"),
     Column("STATUS", "status", "id"),
     Column("OUTPUT", "output_id", "id"),
-    Column("MADE BY", "by", "id"),
+    Column("MADE BY", "makers", "id"),
     Column("APPROVED", lambda r: f"{len(r['approved_by'])} of {r['required']}", "id"),
     Column("RESPOND BY", "respond_by", "time"),
     Column("FOR", "candidates"),
@@ -32,7 +32,9 @@ COLUMNS = (
 Review = Annotated[str | None, Parameter(metavar="ID", help="Which review; needed only where more than one is open.")]
 Digest = Annotated[
     str | None,
-    Parameter(metavar="FILE|DIGEST", help="What was looked at; by default the output as it was when the review was asked for."),
+    Parameter(
+        metavar="FILE|DIGEST", help="What was looked at; by default the output as it was when the review was asked for."
+    ),
 ]
 Comment = Annotated[str | None, Parameter(metavar="TEXT", help="What there is to say about it.")]
 Items = Annotated[
@@ -43,7 +45,9 @@ Seconds = Annotated[int | None, Parameter(metavar="SECONDS", help="How long it w
 
 @app.command
 async def ls(
-    work: Annotated[str | None, Parameter(metavar="WORK", help="Only of this work item, and also what is settled.")] = None,
+    work: Annotated[
+        str | None, Parameter(metavar="WORK", help="Only of this work item, and also what is settled.")
+    ] = None,
     /,
     *,
     for_: Annotated[Who | None, Parameter(name="--for", help="Only what this participant may review.")] = None,
@@ -63,8 +67,15 @@ async def ls(
             found = [each async for each in _reviews(attorn, waiting) if each["status"] == "open"]
     if for_ is not None:
         # Without candidates, anybody may who did not make it and is not excluded.
-        found = [r for r in found if for_ not in (r["by"], *r["excluded"]) and for_ in (r["candidates"] or [for_])]
-    write_list(options, found, COLUMNS, id="review_id", nothing="no reviews wait", more=others(more))
+        found = [r for r in found if for_ not in (*r["makers"], *r["excluded"]) and for_ in (r["candidates"] or [for_])]
+    write_list(
+        options,
+        found,
+        COLUMNS,
+        id="review_id",
+        nothing="no review waits" if work is None else f"work/{work} has no reviews",
+        more=others(more),
+    )
 
 
 @app.command
@@ -89,7 +100,9 @@ async def request(
         if digest is None:
             made = (await folded(attorn, work)).outputs.get(output)
             if made is None:
-                raise not_found(f"work/{work} has no output {output}", f"`attorn work timeline {work}` tells what came out")
+                raise not_found(
+                    f"work/{work} has no output {output}", f"`attorn work timeline {work}` tells what came out"
+                )
             digest = made.output.dig
         said = {
             "work_id": work,
@@ -123,7 +136,7 @@ async def approve(
     Example: attorn review approve W-1 --comment "checked against the order" --as ana
     """
     verdict: Verdict = "edited" if edited is not None else "approved"
-    extra = {"items": _items(item), "seconds_spent": seconds}
+    extra: dict[str, Any] = {"items": _items(item), "seconds_spent": seconds}
     await _judge(options, work, review, verdict, comment, digest, edited=edited, **extra)
 
 
@@ -143,7 +156,7 @@ async def send_back(
 
     Example: attorn review send-back W-1 --comment "the amount is wrong" --as ana
     """
-    extra = {"items": _items(item), "seconds_spent": seconds}
+    extra: dict[str, Any] = {"items": _items(item), "seconds_spent": seconds}
     await _judge(options, work, review, "changes_requested", comment, digest, **extra)
 
 
@@ -163,7 +176,7 @@ async def reject(
 
     Example: attorn review reject W-1 --comment "not our customer" --as ana
     """
-    extra = {"items": _items(item), "seconds_spent": seconds}
+    extra: dict[str, Any] = {"items": _items(item), "seconds_spent": seconds}
     await _judge(options, work, review, "rejected", comment, digest, **extra)
 
 
@@ -223,7 +236,7 @@ async def _reviews(attorn: Attorn, works: list[str]) -> AsyncIterator[dict[str, 
                 "work": work,
                 "status": review.status,
                 "approved_by": list(review.approved_by),
-                "by": made.by if made is not None else None,
+                "makers": list(made.makers) if made is not None else [],
             }
 
 

@@ -28,7 +28,9 @@ async def register(
     /,
     *,
     uri: Annotated[Text, Parameter(metavar="URI", help="What it calls itself in its events.")],
-    custodian: Annotated[Who | None, Parameter(help="The person who answers for its work; by default who acts.")] = None,
+    custodian: Annotated[
+        Who | None, Parameter(help="The person who answers for its work; by default who acts.")
+    ] = None,
     options: Given,
 ) -> None:
     """Let a system report facts. Registered again, it has another custodian from then on.

@@ -35,4 +35,6 @@ def only(found: list[str], what: str, work: str, option: str) -> str:
             raise not_found(f"work/{work} has no {what}", f"`attorn work show {work}` says what it has")
         case _:
             named = ", ".join(found[:10])
-            raise Failed(f"work/{work} has {len(found)} of them: {named}", hint=f"say which, with {option}", code=Exit.USAGE)
+            raise Failed(
+                f"work/{work} has {len(found)} of them: {named}", hint=f"say which, with {option}", code=Exit.USAGE
+            )

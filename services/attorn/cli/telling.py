@@ -50,7 +50,7 @@ def sentence(item: dict[str, Any]) -> str:
     """`W-1 is in progress; ana answers, refunds-bot carries it out`."""
     words = [f"{item['accountable'] or 'nobody'} answers"]
     if item.get("executor"):
-        words.append(f"{item['executor']} carries it out")
+        words.append(f"{item['executor']} {'carried' if item.get('ended_at') else 'carries'} it out")
     if item.get("waiting_on"):
         words.append(f"it waits for {item['waiting_on']}")
     if item.get("open_escalations"):

@@ -68,5 +68,7 @@ def custodian_of(text: str | None) -> tuple[str, str]:
 
     id, _, name = (text or login()).partition(":")
     if not is_token(id):
-        raise misused(f"--custodian: {id!r} is not an identifier; use letters, digits, '-' or '_', as in ana:\"Ana Lopez\"")
+        raise misused(
+            f"--custodian: {id!r} is not an identifier; use letters, digits, '-' or '_', as in ana:\"Ana Lopez\""
+        )
     return id, name or id

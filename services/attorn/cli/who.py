@@ -6,9 +6,9 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from attorn.cli.connect import connected
-from attorn.cli.errors import misused, not_found
+from attorn.cli.errors import misused, not_found, visible
 from attorn.cli.options import Given, When, Work
-from attorn.cli.output import Column, bold, shown, visible, write_list, write_one
+from attorn.cli.output import Column, bold, shown, write_list, write_one
 
 INTERVALS = (
     Column("FROM", "from_position", "number"),
@@ -25,7 +25,9 @@ async def who(
     /,
     *,
     at: Annotated[When | None, Parameter(help="At this time, by when things happened.")] = None,
-    known_at: Annotated[When | None, Parameter(help="As it was known at this time, by when things were recorded.")] = None,
+    known_at: Annotated[
+        When | None, Parameter(help="As it was known at this time, by when things were recorded.")
+    ] = None,
     position: Annotated[int | None, Parameter(metavar="N", help="As of this position of the log.")] = None,
     history: Annotated[bool, Parameter(help="Everybody who has answered for it, from its first event on.")] = False,
     options: Given,
@@ -46,7 +48,9 @@ async def who(
         else:
             found = await attorn.ask("who", work=work, at=at, known_at=known_at, position=position)
     if found.get("problem"):
-        raise not_found(found["problem"], "`attorn work timeline` tells when it came up, `attorn work ls` what there is")
+        raise not_found(
+            found["problem"], "`attorn work timeline` tells when it came up, `attorn work ls` what there is"
+        )
     if history:
         write_list(options, found["intervals"], INTERVALS, id="person", nothing="")
     else:

@@ -23,6 +23,7 @@ from attorn.contracts.work import (
     CancelWork,
     ClarifyWork,
     CompleteWork,
+    CriterionResult,
     CriterionVerdict,
     DefineWork,
     FailWork,
@@ -127,7 +128,8 @@ async def clarify(
     ] = None,
     reason: Reason = None,
     from_: Annotated[
-        str | None, Parameter(name="--from", metavar="FILE", help="The fields from a TOML or JSON file; - is standard input.")
+        str | None,
+        Parameter(name="--from", metavar="FILE", help="The fields from a TOML or JSON file; - is standard input."),
     ] = None,
     options: Given,
 ) -> None:
@@ -188,7 +190,9 @@ async def assign(
 @app.command(group=MOVING)
 async def submit(
     work: Work,
-    outputs: Annotated[tuple[str, ...] | None, Parameter(metavar="OUTPUT", help="Which outputs; by default all.")] = None,
+    outputs: Annotated[
+        tuple[str, ...] | None, Parameter(metavar="OUTPUT", help="Which outputs; by default all.")
+    ] = None,
     /,
     *,
     note: Note = None,
@@ -217,11 +221,9 @@ async def verify(
 
     Example: attorn work verify W-1 --passed amount --passed tone
     """
-    criteria = tuple(
-        CriterionVerdict(id=id, result=result)
-        for result, ids in (("passed", passed), ("failed", failed), ("waived", waived))
-        for id in ids or ()
-    )
+    said: tuple[tuple[CriterionResult, tuple[str, ...] | None], ...]
+    said = (("passed", passed), ("failed", failed), ("waived", waived))
+    criteria = tuple(CriterionVerdict(id=id, result=result) for result, ids in said for id in ids or ())
     async with connected(options) as attorn:
         await tell(attorn, command(VerifyWork, {"work_id": work, "criteria": criteria, "note": note}))
 
@@ -362,7 +364,9 @@ async def transfer(
         await tell(attorn, command(TransferAccountability, said))
 
 
-app.command("attorn.cli.delegation:give", name="delegate", group=HANDING, help="Entrust somebody with part of the work.")
+app.command(
+    "attorn.cli.delegation:give", name="delegate", group=HANDING, help="Entrust somebody with part of the work."
+)
 
 
 # ---- see
@@ -491,6 +495,10 @@ _PARTS = (
     (
         "findings",
         "findings",
-        (Column("FINDING", "id", "id"), Column("STATUS", lambda f: f.get("status", "open"), "id"), Column("WHAT", "detail")),
+        (
+            Column("FINDING", "id", "id"),
+            Column("STATUS", lambda f: f.get("status", "open"), "id"),
+            Column("WHAT", "detail"),
+        ),
     ),
 )
