@@ -114,7 +114,7 @@ def test_every_block_after_up_does_what_it_says(tmp_path: Path, node_packages: P
     finally:
         if running is not None:
             running.send_signal(signal.SIGINT)
-            running.wait(10)
+            running.communicate(timeout=10)
 
     assert "position:" in told["publish.mjs"]
     assert "critical" in told["follow.mjs"] and "wrong customer" in told["follow.mjs"]

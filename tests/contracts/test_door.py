@@ -290,7 +290,7 @@ def test_a_refusal_is_short_however_long_the_message(body: bytes) -> None:
 @pytest.mark.parametrize("body", [row[1] for row in [*BAD_BODIES, *BAD_FACTS]], ids=lambda body: repr(body[:40]))
 def test_every_refusal_can_be_sent(body: bytes) -> None:
     told = json.loads(msgspec.json.encode(problem(refused(body, door.fact))))
-    assert (told["status"], told["rules"][0]["rule"]) == (400, "readable")
+    assert (told["status"], "rules" in told) == (400, False)
 
 
 def test_what_reaches_the_limit_is_not_beyond_it() -> None:

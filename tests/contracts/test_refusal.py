@@ -34,8 +34,8 @@ HIDDEN = Breach(rule="hidden-work", detail="work/W-9 was never defined")
         (Refused(HUMAN, HIDDEN), 404, "not found", "refunds-bot", ("accountable-human", "hidden-work")),
         (Refused(Breach(rule="conflict", detail="used before")), 409, "conflict", "used before", ("conflict",)),
         (Conflict("work/W-1", 3, 4), 409, "conflict", "work/W-1 is at 4, not 3; read it again", ()),
-        (Unreadable("is required", "time"), 400, "unreadable", "time: is required", ("readable",)),
-        (Unreadable("byte 0 is not UTF-8"), 400, "unreadable", "byte 0 is not UTF-8", ("readable",)),
+        (Unreadable("is required", "time"), 400, "unreadable", "time: is required", ()),
+        (Unreadable("byte 0 is not UTF-8"), 400, "unreadable", "byte 0 is not UTF-8", ()),
         (Unavailable("the log does not answer"), 503, "unavailable", "nothing was recorded", ()),
         (Unavailable("no answer", "unknown"), 504, "outcome unknown", "ask again with the same id", ()),
         (KeyError("secret"), 500, "internal error", "an error of ours", ()),
@@ -53,7 +53,7 @@ def test_an_error_is_told_with_its_status_and_every_rule(
 
 
 def test_a_problem_names_the_field() -> None:
-    assert problem(Unreadable("is required", "time")).rules[0].field == "time"
+    assert problem(Unreadable("is required", "time")).field == "time"
     assert problem(Refused(HUMAN)).rules == (HUMAN,)
 
 

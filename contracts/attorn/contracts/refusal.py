@@ -66,13 +66,17 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="problem", tag_field="kind"):
-    """Why not, as RFC 9457 has it. `status` is the HTTP status code with that meaning."""
+    """Why not, as RFC 9457 has it. `status` is the HTTP status code with that meaning.
+
+    `rules` are those that would be broken; `field` is where a message cannot be read.
+    """
 
     title: str
     status: int
     detail: str
     type: str = "about:blank"
     rules: tuple[Breach, ...] = ()
+    field: str | None = None
 
 
 Reply: TypeAlias = Receipt | Problem
@@ -91,9 +95,8 @@ def problem(error: Exception) -> Problem:
             return Problem(title=title, status=status, detail=detail, rules=breaches)
         case Conflict():
             return Problem(title="conflict", status=409, detail=f"{error}; read it again and decide again")
-        case Unreadable(field=field, reason=reason):
-            return Problem(title="unreadable", status=400, detail=str(error),
-                           rules=(Breach(rule="readable", detail=reason, field=field),))  # fmt: skip
+        case Unreadable(field=field):
+            return Problem(title="unreadable", status=400, detail=str(error), field=field)
         case Unavailable(recorded="unknown"):
             return Problem(title="outcome unknown", status=504, detail=f"{error}; ask again with the same id")
         case Unavailable():

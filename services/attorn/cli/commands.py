@@ -123,7 +123,10 @@ def launch(
     result = command(*bound.args, **bound.kwargs, options=options)
     if inspect.isawaitable(result):
         import asyncio
+        import logging
 
+        # What libraries and readers of the log report on the way is for services; here it would be in the way.
+        logging.getLogger().addHandler(logging.NullHandler())
         result = asyncio.run(_awaited(result))
     return result if isinstance(result, int) else None
 

@@ -21,7 +21,10 @@ TOLD_MAX: Final = 10
 @app.command
 async def publish(
     file: Annotated[
-        str, Parameter(metavar="FILE", help="One event, an array, or one a line; - is standard input.")
+        str,
+        Parameter(
+            metavar="FILE", allow_leading_hyphen=True, help="One event, an array, or one a line; - is standard input."
+        ),
     ] = "-",
     /,
     *,

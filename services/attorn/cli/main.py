@@ -24,6 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return report(error)
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else 1
+    finally:
+        gc.enable()
 
 
 if __name__ == "__main__":

@@ -72,5 +72,11 @@ Ids: TypeAlias = Annotated[tuple[str, ...] | None, Parameter(metavar="ID")]
 Texts: TypeAlias = Annotated[tuple[str, ...] | None, Parameter(metavar="TEXT")]
 Limit: TypeAlias = Annotated[int, Parameter(metavar="N", help="At most so many; 0 is all.")]
 From: TypeAlias = Annotated[
-    str | None, Parameter(name="--from", metavar="FILE", help="The rest from a TOML or JSON file; - is standard input.")
+    str | None,
+    Parameter(
+        name="--from",
+        metavar="FILE",
+        allow_leading_hyphen=True,
+        help="The rest from a TOML or JSON file; - is standard input.",
+    ),
 ]

@@ -129,7 +129,7 @@ def width() -> int | None:
 def table(rows: Sequence[Sequence[str]], columns: Sequence[Column], width: int | None) -> Iterator[str]:
     """The rows under their titles; as records below one another where even the ids do not fit beside each other."""
     # A column without a single value says nothing.
-    kept = [n for n in range(len(columns)) if columns[n].kind == "id" or any(row[n] for row in rows)]
+    kept = [n for n in range(len(columns)) if not n or any(row[n] for row in rows)]
     columns, rows = [columns[n] for n in kept], [[row[n] for n in kept] for row in rows]
     widths = _widths(rows, columns, width)
     if widths is None:

@@ -1,5 +1,6 @@
 """`attorn policy`: the rules of reviews, escalations and delegations, in versions."""
 
+import re
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
@@ -25,7 +26,9 @@ COLUMNS = (
 
 @app.command
 async def publish(
-    file: Annotated[str, Parameter(metavar="FILE", help="TOML or JSON; - is standard input.")],
+    file: Annotated[
+        str, Parameter(metavar="FILE", allow_leading_hyphen=True, help="TOML or JSON; - is standard input.")
+    ],
     /,
     *,
     id: Annotated[Id | None, Parameter(help="Its id, if the file does not say policy_id.")] = None,
@@ -40,7 +43,7 @@ async def publish(
     """
     asked = command(PublishPolicy, {"policy_id": id}, file)
     async with connected(options) as attorn:
-        await tell_plainly(attorn, asked, f"{asked.policy_id} is published, a {asked.kind} policy")
+        await tell_plainly(attorn, asked, f"{asked.policy_id} is published ({asked.kind} policy)")
 
 
 @app.command
@@ -83,9 +86,19 @@ def _described(found: dict[str, Any]) -> list[str]:
     # Also what holds because nothing else is said.
     said_of = getattr(msgspec.convert(found["rules"], PolicyRules), found["kind"])
     rules: dict[str, Any] = msgspec.to_builtins(msgspec.structs.asdict(said_of)) if said_of is not None else {}
-    said = [(name.replace("_", " "), shown(value)) for name, value in rules.items() if name != "ladder"]
+    said = [(name.replace("_", " "), _length(shown(value))) for name, value in rules.items() if name != "ladder"]
     said += [
-        (f"rung {rung['rung']}", f"{shown(rung['targets'])}, within {rung['ack_within']}")
+        (f"rung {rung['rung']}", f"{shown(rung['targets'])}, within {_length(rung['ack_within'])}")
         for rung in rules.get("ladder", ())
     ]
-    return [bold(f"{found['id']} version {found['version']}, a {found['kind']} policy"), *facts(said, width())]
+    return [bold(f"{found['id']} version {found['version']}, {found['kind']} policy"), *facts(said, width())]
+
+
+def _length(text: str) -> str:
+    """`15 min` of `PT900S`, and of whatever else says how long; other text as it is."""
+    found = re.fullmatch(r"P(?:(\d+)D)?(?:T(\d+)S)?", text)
+    if found is None or text == "P":
+        return text
+    hours, seconds = divmod(int(found[2] or 0), 3600)
+    parts = ((int(found[1] or 0), "d"), (hours, "h"), (seconds // 60, "min"), (seconds % 60, "s"))
+    return " ".join(f"{count} {unit}" for count, unit in parts if count) or "0 s"

@@ -42,7 +42,9 @@ STEPS = (
 
 @app.command
 async def publish(
-    file: Annotated[str, Parameter(metavar="FILE", help="TOML or JSON; - is standard input.")],
+    file: Annotated[
+        str, Parameter(metavar="FILE", allow_leading_hyphen=True, help="TOML or JSON; - is standard input.")
+    ],
     /,
     *,
     id: Annotated[Id | None, Parameter(help="Its id, if the file does not say process_id.")] = None,

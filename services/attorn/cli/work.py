@@ -129,7 +129,12 @@ async def clarify(
     reason: Reason = None,
     from_: Annotated[
         str | None,
-        Parameter(name="--from", metavar="FILE", help="The fields from a TOML or JSON file; - is standard input."),
+        Parameter(
+            name="--from",
+            metavar="FILE",
+            allow_leading_hyphen=True,
+            help="The fields from a TOML or JSON file; - is standard input.",
+        ),
     ] = None,
     options: Given,
 ) -> None:

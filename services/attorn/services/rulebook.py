@@ -24,8 +24,8 @@ from attorn.services.work.state import Work
 class _WorkRules:
     """A work item obeys the rules of all its slices; each looks at the state before the event."""
 
-    state_type: Final = Work
-    initial: Final = Work()
+    state_type: type[Work] = Work
+    initial: Work = Work()
 
     def check(self, state: Work, event: Event, directory: Directory) -> Iterator[Breach]:
         yield from work.check(state, event, directory)
@@ -55,8 +55,8 @@ class Silent(msgspec.Struct, frozen=True, tag="silent"):
 
 
 class _NoRules:
-    state_type: Final = Silent
-    initial: Final = Silent()
+    state_type: type[Silent] = Silent
+    initial: Silent = Silent()
 
     def check(self, state: Silent, event: Event, directory: Directory) -> Iterator[Breach]:
         return iter(())

@@ -20,7 +20,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from attorn.contracts import subjects
-from attorn.contracts.refusal import Breach, Problem, Receipt, Refused, Unavailable
+from attorn.contracts.refusal import Problem, Receipt, Refused, Unavailable
 from attorn.contracts.source import RegisterSource
 from attorn.services.imports import xes
 from attorn.services.imports.facts import Fact, Reading
@@ -334,7 +334,9 @@ async def _register(doors: Doors, actor: str, command: RegisterSource, patience_
     subject = subjects.command(actor, command.verb)
     answer = await _ask(doors, subject, msgspec.json.encode(command), patience_s)
     if isinstance(answer, Problem):
-        raise Refused(*(answer.rules or (Breach(rule="source", detail=answer.detail),)))
+        if not answer.rules:
+            raise Rejected(f"{subject}: {answer.detail}")
+        raise Refused(*answer.rules)
 
 
 async def _ask(doors: Doors, subject: str, body: bytes, patience_s: float) -> _Answer:

@@ -55,7 +55,7 @@ class Quarantine:
             "Attorn-Reason": why.detail.encode("ascii", "backslashreplace").decode().replace("\n", " ")[:1_000],
             "Attorn-Digest": digest(body),
         }
-        field = next((rule.field for rule in why.rules if rule.field), None)
+        field = why.field or next((rule.field for rule in why.rules if rule.field), None)
         if field is not None:
             headers["Attorn-Field"] = field.encode("ascii", "backslashreplace").decode().replace("\n", " ")[:200]
         try:

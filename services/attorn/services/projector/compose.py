@@ -1,6 +1,6 @@
 """Which views there are, and which questions may be asked of them."""
 
-from typing import Final, cast
+from typing import Final
 
 from attorn.projections import accountability, board, escalations, questions, timeline
 from attorn.projections.directory import Directory
@@ -14,6 +14,4 @@ QUESTIONS: Final[Questions] = questions.QUESTIONS
 
 def views(directory: Directory) -> tuple[View, ...]:
     """Every view, those that look beyond their rows with `directory`, which whoever folds them evolves."""
-    # pyright takes what a class says is Final for its own, and so for no property of its objects.
-    findings = cast(View, Findings(RULES, directory))
-    return (accountability, board, escalations, timeline, findings)
+    return (accountability, board, escalations, timeline, Findings(RULES, directory))
