@@ -417,6 +417,7 @@ async def test_other_facts_under_the_same_ids_are_conflicts_and_said_to_be(servi
     assert "'s-1-0'" in report.mentioned[0]
 
 
+@pytest.mark.faults
 async def test_an_import_goes_on_when_the_services_are_killed_meanwhile(services: Services, tmp_path: Path) -> None:
     cases = [(str(n), [("A", "start", "Ana"), ("A", "complete", "Ana")]) for n in range(2_000)]
     restarts: list[asyncio.Task[None]] = []
@@ -446,6 +447,7 @@ async def test_without_an_answer_an_import_gives_up_and_can_be_run_again(service
 # The real log
 
 
+@pytest.mark.slow
 @real
 def test_the_real_log_yields_the_facts_that_were_counted_independently() -> None:
     reading = Reading(INCIDENTS, "bpic2013-incidents", "ana")

@@ -351,6 +351,7 @@ async def test_a_follower_whose_connection_is_closed_for_good_says_so(log: JetSt
                 await following
 
 
+@pytest.mark.slow
 async def test_a_slow_follower_misses_nothing_and_holds_little(log: JetStreamLedger) -> None:
     for first in range(1, 12_001, 1000):
         await log.append("work/W-1", first - 1, entries("work/W-1", first, first + 999))

@@ -282,6 +282,7 @@ async def test_a_consumer_that_was_deleted_is_made_again(doors: Services, source
 # -- kills and restarts
 
 
+@pytest.mark.faults
 async def test_a_fact_survives_a_kill_between_its_arrival_and_its_recording(services: Services) -> None:
     async def publish() -> None:
         for n in range(300):

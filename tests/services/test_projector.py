@@ -535,6 +535,7 @@ async def log_on_nats(fresh_nats: Broker) -> AsyncIterator[tuple[Broker, Client,
 LogOnNats = tuple[Broker, Client, JetStreamLedger]
 
 
+@pytest.mark.faults
 async def test_a_projector_that_is_killed_again_and_again_has_each_event_once(
     log_on_nats: LogOnNats, tmp_path: Path
 ) -> None:
@@ -565,6 +566,7 @@ async def test_a_projector_that_is_killed_again_and_again_has_each_event_once(
     store.close()
 
 
+@pytest.mark.slow
 async def test_sigterm_ends_it_within_a_second_in_the_middle_of_a_fold_and_of_a_rebuild(
     log_on_nats: LogOnNats, tmp_path: Path
 ) -> None:

@@ -391,6 +391,7 @@ async def _killed(services: Services, times: int) -> list[int]:
     return reached[1:]
 
 
+@pytest.mark.faults
 async def test_every_event_is_on_the_feed_once_though_the_relay_is_killed(services: Services) -> None:
     await _killed(services, 1)
 
