@@ -305,3 +305,19 @@ def test_what_cannot_be_meant_is_no_traceback(argv: tuple[str, ...], given: Run)
 def test_who_acts_is_an_identifier(given: Run) -> None:
     ran = given("work", "define", "W-as", "x", by="ana lopez")
     assert ran.code == 2 and "not an identifier" in ran.err
+
+
+def test_the_board_is_told_as_it_was(done: Run, given: Run) -> None:
+    done("work", "define", "W-then", "Then", by="ana")
+    done("work", "assign", "W-then", "ben", by="ana")
+    events = done("events", "ls", "--stream", "work/W-then", "-o", "json").json
+    defined, assigned = (event["position"] for event in events)
+    then = done("work", "ls", "--position", str(defined), "--state", "defined", "-o", "json", "--limit", "0").json
+    assert [(item["state"], item["executor"]) for item in then if item["work"] == "W-then"] == [("defined", None)]
+    now = done("work", "ls", "--position", str(assigned), "--state", "claimed", "-o", "id", "--limit", "0")
+    assert "W-then" in now.lines
+    before, after = (done("work", "count", "--position", str(at), "-o", "json").json for at in (defined, assigned))
+    assert (after["by_state"]["claimed"] - before["by_state"].get("claimed", 0), after["items"]) == (1, before["items"])
+    assert "work items" in done("work", "count", "--at", "2000-01-01").out
+    assert given("work", "ls", "--position", "1", "--accountable", "ana").code == 2
+    assert given("work", "count", "--position", "0").code == 2

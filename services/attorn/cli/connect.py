@@ -29,6 +29,8 @@ async def connected(options: Options, *, patient: bool = False) -> AsyncIterator
     import nats
     from nats import errors
 
+    from attorn.services.connection import login
+
     url = options.url
     reasons: list[Exception] = []
 
@@ -49,6 +51,7 @@ async def connected(options: Options, *, patient: bool = False) -> AsyncIterator
                 reconnect_time_wait=0.05,
                 connect_timeout=min(options.timeout, CONNECT_S),
                 error_cb=error,
+                **login(url),
             )
     except (errors.Error, OSError, TimeoutError, ValueError) as failure:
         why = next((str(r) for r in [*reasons, failure] if isinstance(r, errors.Error) and "uthoriz" in str(r)), "")

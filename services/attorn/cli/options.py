@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from cyclopts import Parameter
 
+from attorn.cli.errors import misused
+
 Format: TypeAlias = Literal["table", "json", "jsonl", "id"]
 
 DEFAULT_URL = "nats://127.0.0.1:4222"
@@ -62,6 +64,13 @@ def when(type_: Any, tokens: Sequence[Any]) -> datetime:
 
 
 When: TypeAlias = Annotated[datetime, Parameter(converter=when, metavar="TIME")]
+At: TypeAlias = Annotated[When | None, Parameter(name="--at", help="At this time, by when things happened.")]
+KnownAt: TypeAlias = Annotated[
+    When | None, Parameter(name="--known-at", help="As it was known at this time, by when things were recorded.")
+]
+Position: TypeAlias = Annotated[
+    int | None, Parameter(name="--position", metavar="N", help="As of this position of the log.")
+]
 Work: TypeAlias = Annotated[str, Parameter(metavar="WORK", help="The id of the work item.")]
 Reason: TypeAlias = Annotated[str | None, Parameter(metavar="TEXT", help="Why.")]
 Note: TypeAlias = Annotated[str | None, Parameter(metavar="TEXT", help="A word to go with it.")]
@@ -80,3 +89,11 @@ From: TypeAlias = Annotated[
         help="The rest from a TOML or JSON file; - is standard input.",
     ),
 ]
+
+
+def as_of(at: datetime | None, known_at: datetime | None, position: int | None) -> dict[str, Any]:
+    """Which part of history a question is about, as its parameters; empty for now."""
+    if position is not None and position < 1:
+        raise misused(f"--position is {position}; positions count from 1")
+    said = {"at": at, "known_at": known_at, "position": position}
+    return {name: value for name, value in said.items() if value is not None}

@@ -38,6 +38,9 @@ async def serve(
     if only is not None and only not in parts:
         raise misused(f"--only {only}: it is one of {', '.join(parts)}")
     url = options.url
+    if "@" in url:
+        # It would be on the command lines of the processes, where everybody on this machine can read it.
+        raise misused("the URL says who we are", "ATTORN_NATS_USER and ATTORN_NATS_PASSWORD say it instead")
     async with connected(options):
         pass  # says at once, and in one line, when there is no NATS
     if provision or custodian is not None:

@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from attorn.cli.connect import connected
 from attorn.cli.errors import misused, not_found, visible
-from attorn.cli.options import Given, When, Work
+from attorn.cli.options import At, Given, KnownAt, Position, Work, as_of
 from attorn.cli.output import Column, bold, shown, write_list, write_one
 
 INTERVALS = (
@@ -24,11 +24,9 @@ async def who(
     work: Work,
     /,
     *,
-    at: Annotated[When | None, Parameter(help="At this time, by when things happened.")] = None,
-    known_at: Annotated[
-        When | None, Parameter(help="As it was known at this time, by when things were recorded.")
-    ] = None,
-    position: Annotated[int | None, Parameter(metavar="N", help="As of this position of the log.")] = None,
+    at: At = None,
+    known_at: KnownAt = None,
+    position: Position = None,
     history: Annotated[bool, Parameter(help="Everybody who has answered for it, from its first event on.")] = False,
     options: Given,
 ) -> None:
@@ -38,15 +36,14 @@ async def who(
 
     Example: attorn who W-1 --at 2026-03-01
     """
-    if position is not None and position < 1:
-        raise misused(f"--position is {position}; positions count from 1")
+    then = as_of(at, known_at, position)
     async with connected(options) as attorn:
         if history:
             if at is not None or known_at is not None:
                 raise misused("--history goes with --position only")
             found = await attorn.ask("intervals", work=work, position=position)
         else:
-            found = await attorn.ask("who", work=work, at=at, known_at=known_at, position=position)
+            found = await attorn.ask("who", work=work, **then)
     if found.get("problem"):
         raise not_found(
             found["problem"], "`attorn work timeline` tells when it came up, `attorn work ls` what there is"

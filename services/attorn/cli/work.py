@@ -8,7 +8,24 @@ from cyclopts import App, Group, Parameter
 from attorn.cli.connect import connected
 from attorn.cli.errors import misused, not_found
 from attorn.cli.inputs import command, document, pairs
-from attorn.cli.options import From, Given, Id, Ids, Limit, Note, Reason, Text, Texts, When, Who, Work
+from attorn.cli.options import (
+    At,
+    From,
+    Given,
+    Id,
+    Ids,
+    KnownAt,
+    Limit,
+    Note,
+    Position,
+    Reason,
+    Text,
+    Texts,
+    When,
+    Who,
+    Work,
+    as_of,
+)
 from attorn.cli.output import Column, bold, facts, shown, table, width, write_list, write_one
 from attorn.cli.paging import listed, others
 from attorn.cli.telling import sentence, tell
@@ -49,6 +66,14 @@ COLUMNS = (
     Column("WAITS FOR", "waiting_on", "id"),
     Column("DUE", "due_at", "time"),
     Column("TITLE", "title"),
+)
+
+COLUMNS_THEN = (
+    Column("WORK", "work", "id"),
+    Column("STATE", "state", "id"),
+    Column("CARRIES OUT", "executor", "id"),
+    Column("WAITS FOR", "waiting_on", "id"),
+    Column("PROCESS", "process", "id"),
 )
 
 EVENTS = (
@@ -388,27 +413,43 @@ async def ls(
     process: Annotated[Id | None, Parameter(help="Only what runs under this process.")] = None,
     priority: Annotated[Priority | None, Parameter(help="Only of this urgency.")] = None,
     overdue_at: Annotated[When | None, Parameter(help="Only what is open and due by then.")] = None,
+    at: At = None,
+    known_at: KnownAt = None,
+    position: Position = None,
     after: Annotated[Id | None, Parameter(help="Begin behind this id.")] = None,
     limit: Limit = 100,
     options: Given,
 ) -> None:
-    """List work items as they are now, in the order of their ids.
+    """List work items in the order of their ids: as they are now, or as they were.
 
     Example: attorn work ls --open --accountable ana
     """
-    narrowed = {
-        "state": state,
-        "open": open or None,
+    then = as_of(at, known_at, position)
+    narrowed: dict[str, Any] = {"state": state, "open": open or None, "waiting_on": waiting_on, "process": process}
+    only_now: dict[str, Any] = {
         "accountable": accountable,
         "executor": executor,
-        "waiting_on": waiting_on,
-        "process": process,
         "priority": priority,
         "overdue_at": overdue_at,
     }
+    if then and any(value is not None for value in only_now.values()):
+        raise misused("of an earlier time, work is told by --state, --open, --waiting-on and --process only")
+    question, columns = ("board_then", COLUMNS_THEN) if then else ("board", COLUMNS)
     async with connected(options) as attorn:
-        items, more = await listed(attorn, "board", "items", limit, after, **narrowed)
-    write_list(options, items, COLUMNS, id="work", nothing="no such work items", more=others(more))
+        asked = then or only_now
+        items, more = await listed(attorn, question, "items", limit, after, **narrowed, **asked)
+    write_list(options, items, columns, id="work", nothing="no such work items", more=others(more))
+
+
+@app.command(group=SEEING)
+async def count(*, at: At = None, known_at: KnownAt = None, position: Position = None, options: Given) -> None:
+    """Count work items by state, and what they wait for: as they are now, or as they were.
+
+    Example: attorn work count --at 2026-03-01
+    """
+    async with connected(options) as attorn:
+        found = await attorn.ask("board_counts", **as_of(at, known_at, position))
+    write_one(options, found, lambda: _counted(found), id=str(found["items"]))
 
 
 @app.command(group=SEEING, alias="get")
@@ -451,6 +492,12 @@ def _value(text: str) -> Any:
         return msgspec.json.decode(text)
     except msgspec.DecodeError:
         return text
+
+
+def _counted(found: dict[str, Any]) -> Iterator[str]:
+    yield bold(f"{found['items']:,} work items, {found['open']:,} open")
+    states = [(state, f"{count:,}") for state, count in found["by_state"].items()]
+    yield from facts([*states, *((f"waiting for {who}", f"{count:,}") for who, count in found["waiting_on"].items())])
 
 
 def _described(found: dict[str, Any]) -> Iterator[str]:
