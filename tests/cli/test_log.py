@@ -174,6 +174,7 @@ def test_a_mapping_that_is_not_there_is_named(given: Run, tmp_path: Path) -> Non
     assert ran.code == 2 and "none" in ran.err and ran.err.count("\n") == 1
 
 
+@pytest.mark.requirement("000-09")
 def test_accountability_is_proved_over_every_position(done: Run) -> None:
     ran = done("audit", "accountability")
     found = done("audit", "accountability", "-o", "json").json

@@ -202,7 +202,6 @@ def test_lists_are_narrowed_counted_and_paged(board_of_many: Story) -> None:
     assert works(open=False) == ["W-00", "W-06"]
 
 
-@pytest.mark.requirement("000-04")
 def test_overdue_at_an_instant_is_what_was_due_by_then_and_is_not_done(board_of_many: Story) -> None:
     told = board_of_many.folded()
     overdue = [item.work for item in told.ask("board", overdue_at=day(6).isoformat()).items]

@@ -341,7 +341,7 @@ class Reading:
                 raise Unmapped(
                     self._place(trace, event),
                     "there is no time:timestamp",
-                    "import it with logical time, which counts events and says so, or add the times",
+                    "import it with --logical-time, which counts events and says so, or add the times",
                 )
             time = item.time + TICK if item.time is not None else EPOCH
             item.extra = b'"timebasis":"logical",'
