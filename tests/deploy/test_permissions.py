@@ -77,7 +77,8 @@ class Person:
 
     async def ask(self, subject: str, body: Any) -> Reply:
         answer = await self.nc.request(subject, msgspec.json.encode(body), timeout=10)
-        return msgspec.json.decode(answer.data, type=Reply)
+        reply: Reply = msgspec.json.decode(answer.data, type=Reply)
+        return reply
 
 
 class Deployment:
@@ -313,7 +314,7 @@ async def test_nobody_but_the_services_writes_events(as_: Enter) -> None:
     assert await log_end(operator) == before
 
 
-ADMINISTRATION: Final = (
+ADMINISTRATION: Final[tuple[tuple[str, dict[str, Any] | None], ...]] = (
     ("STREAM.PURGE.{}", {}),
     ("STREAM.DELETE.{}", None),
     ("STREAM.UPDATE.{}", {"name": "{}", "subjects": ["attorn.ev.>"], "max_msgs": 1}),
@@ -414,7 +415,7 @@ async def test_nobody_hears_what_is_for_another(as_: Enter, name: str) -> None:
 
 
 async def test_a_reply_goes_to_the_world_only_wherever_it_is_wanted(attorn: Deployment, as_: Enter) -> None:
-    """NATS checks no reply subject: in one account with the log, each of these would store, purge or command something."""
+    """NATS checks no reply subject: in one account, each of these stores, purges or commands."""
     operator, admin = await as_("operator"), await as_("admin")
     await attorn.run("admin", str(attorn.conf.parent / "consumer.py"), "on-call", SUBSCRIBER)
     ways = {
@@ -431,7 +432,7 @@ async def test_a_reply_goes_to_the_world_only_wherever_it_is_wanted(attorn: Depl
         "$JS.API.STREAM.PURGE.ATTORN_FEED",
     )
     billing = await as_("billing")
-    # Something unreadable, so that there is a quarantine to lose, and an escalation, so that there is a feed to deliver.
+    # Something unreadable, so that there is a quarantine to lose, and an escalation to deliver.
     assert isinstance(await billing.ask(subjects.fact("billing"), {"nothing": "of a fact"}), Problem)
     assert isinstance(await billing.ask(subjects.fact("billing"), escalated("X-3")), Receipt)
 

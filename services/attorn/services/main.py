@@ -16,6 +16,7 @@ from typing import Any
 
 from faststream import FastStream
 from faststream.nats import NatsBroker
+from faststream.nats.security import NatsNKey, NatsSecurity, NatsUserPassword
 from faststream.nats.subscriber.usecases import CoreSubscriber
 from nats.aio.subscription import Subscription
 
@@ -54,9 +55,7 @@ async def run(nats_url: str) -> None:
     relay_connection = await connection.connect(nats_url, "attorn relay")
     async with LiveDirectory(ledger).following() as directory, asyncio.TaskGroup() as group:
         streams = Streams(ledger, RULES, directory)
-        broker = NatsBroker(
-            nats_url, name="attorn services", logger=logs.quiet("faststream"), apply_types=False, **connection.OPTIONS
-        )
+        broker = doors(nats_url)
         for slice_ in SLICES:
             slice_.build(broker, streams, now)
         quarantine = intake.Quarantine(ledger_connection)
@@ -86,6 +85,26 @@ async def run(nats_url: str) -> None:
             task.cancel()
     await ledger_connection.close()
     await relay_connection.close()
+
+
+def doors(nats_url: str) -> NatsBroker:
+    """The connection on which commands and facts come in."""
+    login = connection.login(nats_url)
+    security: NatsSecurity | None = None
+    # FastStream has words of its own for who one is, and takes the rest as nats-py does.
+    if (seed := login.pop("nkeys_seed", None)) is not None:
+        security = NatsNKey.from_file(seed)
+    elif (user := login.pop("user", None)) is not None:
+        security = NatsUserPassword(user, login.pop("password"))
+    return NatsBroker(
+        nats_url,
+        name="attorn services",
+        logger=logs.quiet("faststream"),
+        apply_types=False,
+        security=security,
+        **connection.OPTIONS,
+        **login,
+    )
 
 
 async def drain_requests(broker: NatsBroker) -> None:
