@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cli.conftest import PROCESS
-from cli.instance import Run
+from cli.instance import ROOT, Run
 
 pytestmark = pytest.mark.usefixtures("cast")
 
@@ -67,3 +67,21 @@ def test_a_source_has_a_custodian(done: Run, given: Run) -> None:
     done("source", "register", "erp", "--uri", "https://erp.example/", "--custodian", "ana")
     assert "erp" in done("source", "ls", "-o", "id").lines
     assert given("source", "register", "crm", "--uri", "/crm", "--custodian", "bot").code == 5
+
+
+def test_the_examples_are_published(done: Run) -> None:
+    examples = ROOT / "examples"
+    for name in ("four-eyes", "ladder"):
+        done("policy", "publish", str(examples / f"{name}.toml"), "--id", name)
+    done("process", "publish", str(examples / "refunds.toml"), by="ana")
+    assert "ladder v" in done("process", "show", "refunds").out
+    assert "15 min" in done("policy", "ls").out
+    assert "PT" not in done("policy", "ls").out
+
+
+def test_a_field_that_is_none_names_those_that_are(given: Run) -> None:
+    document = json.loads(PROCESS)
+    document["steps"][0]["raci"] = {"responsible": "bot"}
+    ran = given("process", "publish", "-", stdin=json.dumps(document))
+    assert ran.code == 2
+    assert "steps[0].raci.responsible: is not a field of PublishProcess; here it has A, R, C, I." in ran.err

@@ -205,3 +205,24 @@ def test_the_default_participant_is_who_is_logged_in(instance: str) -> None:
     from attorn.cli.options import login
 
     assert shown.json[0]["by"] == login()
+
+
+def test_findings_are_listed_by_work_rule_and_status(done: Run, given: Run) -> None:
+    done("facts", "publish", "--source", "erp", stdin=json.dumps(fact("hidden", work="W-found")))
+    listed = done("audit", "findings", "--work", "W-found", "-o", "json").json
+    assert {each["rule"] for each in listed} == {"hidden-work", "accountability-defaulted"}
+    [one] = done("audit", "findings", "--work", "W-found", "--rule", "hidden-work", "-o", "id").lines
+    assert one == f"hidden-work@{listed[0]['position']}"
+    assert "work/W-found is not defined" in done("audit", "findings", "--work", "W-found").out
+    assert len(done("audit", "findings", "--limit", "1", "-o", "id").lines) == 1
+    assert "--limit 0 shows all" in done("audit", "findings", "--limit", "1").err
+    assert done("audit", "findings", "--work", "W-found", "--status", "dismissed").err == "nothing was found\n"
+    wrong = given("audit", "findings", "--rule", "hiden-work")
+    assert wrong.code == 2 and "did you mean 'hidden-work'?" in wrong.err
+
+
+def test_a_type_that_is_misspelt_is_kept_and_said(done: Run) -> None:
+    ran = done("facts", "publish", "--source", "erp", stdin=json.dumps(fact("typo", type="attorn.note.addd.v1")))
+    assert "attorn.note.addd.v1 is no type of event that this attorn knows" in ran.err
+    foreign = done("facts", "publish", "--source", "erp", stdin=json.dumps(fact("own", type="com.example.seen")))
+    assert foreign.err == ""

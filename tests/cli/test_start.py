@@ -201,3 +201,21 @@ def test_nothing_is_loaded_that_is_not_needed(argv: list[str], unneeded: set[str
         timeout=30,
     )
     assert ran.stderr.splitlines()[-1] == ""
+
+
+@pytest.mark.parametrize("name", ["up", "status", "who", "serve", "provision"])
+def test_a_command_says_all_of_itself_when_it_is_asked(name: str) -> None:
+    assert f"Example: attorn {name}" in attorn(name, "--help").out
+
+
+def test_a_wrong_verb_names_the_right_one_and_no_half_of_a_list() -> None:
+    ran = attorn("work", "shw")
+    assert ran.err == 'attorn: Unknown command "shw". Did you mean "show"? Hint: attorn work --help.\n'
+    assert "one of discovered, defined, ready" in attorn("work", "ls", "--state", "nope").err
+
+
+def test_help_is_folded_between_words_to_the_width_there_is() -> None:
+    text = attorn("process", "publish", "--help", COLUMNS="60").out.partition("╭")[0]
+    lines = [line.rstrip() for line in text.splitlines()]
+    first = lines.index("The file says process_id, owner, purpose, review_policy,")
+    assert all(len(line) > 40 for line in lines[first : lines.index("", first) - 1])

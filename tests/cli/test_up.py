@@ -1,5 +1,6 @@
 """`attorn up` and `attorn serve`: from nothing to ready, found by other commands, and gone without a trace."""
 
+import json
 import os
 import re
 import signal
@@ -119,3 +120,16 @@ def test_services_and_views_run_against_a_nats_that_is_there(tmp_path: Path) -> 
 def test_services_without_a_nats_say_so_at_once(tmp_path: Path) -> None:
     ran = attorn("serve", "--nats-url", "nats://127.0.0.1:9", "--data", str(tmp_path))
     assert ran.code == 6 and ran.err.count("\n") == 1
+
+
+def test_a_command_waits_for_the_services_that_are_started_again(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with started("up", "--data", str(data), "--port", "0", "--custodian", "root:Root") as up:
+        at = ("--data", str(data), "--as", "root")
+        assert attorn("work", "define", "W-1", "x", *at).code == 0
+        pids = json.loads(attorn("status", "-o", "json", *at).out)["pids"]
+        os.kill(pids["services"], signal.SIGKILL)
+        os.kill(pids["projector"], signal.SIGKILL)
+        told = attorn("work", "note", "W-1", "after", *at)
+        assert (told.code, told.err) == (0, "")
+        assert up.stop(signal.SIGTERM)[0] == 0

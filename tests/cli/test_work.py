@@ -115,7 +115,7 @@ def test_an_escalation_is_raised_taken_up_answered_and_resolved(done: Run, given
         "--reason", "decision_needed", "--option", "pay=pay it", "-o", "id", by="ana",
     )  # fmt: skip
     id = raised.out.strip()
-    assert id.startswith("E-")
+    assert id.startswith("X-")
     assert id in done("escalation", "ls", "--severity", "critical", "-o", "id").lines
     assert "waiting input" in done("work", "show", "W-stuck").lines[0]
     done("escalation", "ack", "W-stuck", by="ana")
@@ -321,3 +321,37 @@ def test_the_board_is_told_as_it_was(done: Run, given: Run) -> None:
     assert "work items" in done("work", "count", "--at", "2000-01-01").out
     assert given("work", "ls", "--position", "1", "--accountable", "ana").code == 2
     assert given("work", "count", "--position", "0").code == 2
+
+
+def test_what_can_be_done_is_said_as_it_is_typed(done: Run, given: Run) -> None:
+    from attorn.cli.commands import app
+
+    done("work", "define", "W-typed", "x", by="ana")
+    # Wide enough for one line.
+    line = next(line for line in done("work", "show", "W-typed", COLUMNS="400").lines if line.startswith("possible"))
+    possible = [each.strip() for each in line.removeprefix("possible").split(",")]
+    assert "work note" in possible and "escalation raise" in possible
+    for words in possible:
+        group, verb = words.split(" ")
+        assert verb in app[group], words
+    none = given("review", "approve", "W-typed", by="ben")
+    assert none.code == 3 and "`attorn review ls W-typed`" in none.err
+
+
+def test_every_verb_is_said_as_it_is_typed() -> None:
+    from attorn.cli.commands import app
+    from attorn.cli.work import _typed
+    from attorn.contracts.messages import COMMAND_BY_VERB
+
+    for verb in COMMAND_BY_VERB:
+        group, _, typed = _typed(verb).partition(" ")
+        if group != "role":
+            assert typed in app[group], verb
+
+
+def test_a_verdict_is_on_a_criterion_that_there_is(done: Run, given: Run) -> None:
+    done("work", "define", "W-held", "x", "--criterion", "amount=it is right", by="ana")
+    done("work", "define", "W-loose", "x", by="ana")
+    ran = given("work", "verify", "W-held", "--passed", "amuont", by="ana")
+    assert ran.code == 2 and "no acceptance criterion 'amuont'; it has amount" in ran.err
+    assert "it has none" in given("work", "verify", "W-loose", "--passed", "amount", by="ana").err

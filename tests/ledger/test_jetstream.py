@@ -341,6 +341,24 @@ async def test_a_follower_that_starts_before_the_server_waits_for_it(fresh_log: 
             assert positions(await following) == [1, 2, 3]
 
 
+async def test_a_follower_goes_on_though_its_process_is_busy_over_and_over(log: JetStreamLedger) -> None:
+    """Longer than an answer is waited for, and than a heartbeat may be missing."""
+    await log.append_all([Append("work/W-1", 0, tuple(entries("work/W-1", 1, 300)))])
+
+    async def be_busy() -> None:
+        while True:
+            time.sleep(2.3)  # noqa: ASYNC251 - that is what it is about
+            for _ in range(8):
+                await asyncio.sleep(0)
+
+    busy = asyncio.create_task(be_busy())
+    try:
+        async with asyncio.timeout(25):
+            assert positions(await pages_until(log, 300)) == list(range(1, 301))
+    finally:
+        busy.cancel()
+
+
 async def test_a_follower_whose_connection_is_closed_for_good_says_so(log: JetStreamLedger, url: str) -> None:
     async with connected(url) as (nc, ledger):
         following = asyncio.create_task(pages_until(ledger, 1))

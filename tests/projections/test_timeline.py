@@ -79,6 +79,14 @@ def test_an_id_that_a_source_uses_twice_is_one_row_that_knows_both_places() -> N
     assert (other.position, other.repeated) == (3, 0)
 
 
+def test_an_id_that_somebody_else_used_first_hides_no_event() -> None:
+    story = Story()
+    story.tell("work/W-1", NoteAdded(text="not the ERP"), id="7", source="/erp", by="jira", system=True)
+    story.tell("work/W-2", NoteAdded(text="the ERP"), id="7", source="/erp", by="erp", system=True)
+    events = story.folded().ask("timeline").events
+    assert [(row.position, row.authid, row.repeated) for row in events] == [(1, "jira", 0), (2, "erp", 0)]
+
+
 def test_the_timeline_of_one_item_or_of_all_is_read_page_by_page_forwards_and_backwards() -> None:
     story = Story()
     for n in range(7):

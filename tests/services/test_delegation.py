@@ -36,7 +36,7 @@ from attorn.contracts.execution import (
 from attorn.contracts.ids import Money
 from attorn.contracts.output import Output
 from attorn.contracts.participant import DeactivateParticipant, ParticipantSuspended
-from attorn.contracts.work import DefineWork
+from attorn.contracts.work import AssignWork, DefineWork
 from story import BEGIN, Story
 
 W: Final = {"work_id": "W-1"}
@@ -59,6 +59,17 @@ def running(**terms: Any) -> Story:
 
 def act(tool: str = "look", **said: Any) -> RecordAction:
     return RecordAction(**W, execution_id="E-1", tool=tool, **said)
+
+
+# ---- by whom
+
+
+def test_only_who_has_a_part_in_the_work_entrusts_others_with_it() -> None:
+    story = entrusted()
+    story.when(DelegateWork(**W, delegation_id="D-2", delegate="bot"), by="ben").refused_only("delegation-chain")
+    story.fact(WorkDelegated(delegation_id="D-3", delegator="ben", delegate="bot")).finds_only("delegation-chain")
+    assigned = entrusted().given(AssignWork(**W, executor="ben"))
+    assigned.when(DelegateWork(**W, delegation_id="D-2", delegate="bot"), by="ben").then(WorkDelegated)
 
 
 # ---- within it

@@ -351,3 +351,28 @@ async def test_a_log_that_does_not_answer_is_said_and_nothing_is_lost(services: 
     await taken_in(services, 30)
     assert await ids(services, "W-1") == [str(n) for n in range(50)]
     assert services.process.status is None
+
+
+# -- what is larger than there is room for
+
+
+async def test_what_fills_the_largest_message_is_kept_cut_and_holds_nothing_up(doors: Services, source: str) -> None:
+    """With headers beside it, it would be larger than the broker takes, which closes the connection of who tries."""
+    body = b"x" * (doors.nc.max_payload - 100)
+    problem(await doors.fact(source, body), 400)
+    await store(doors, source, body)
+    await store(doors, source, note(source))
+    await taken_in(doors)
+    assert await ids(doors, source) == ["1"]
+    kept = (await quarantined(doors, source))[0]
+    assert kept.headers is not None and kept.headers["Attorn-Bytes"] == str(len(body))
+    assert kept.headers["Attorn-Digest"] == f"sha256:{hashlib.sha256(body).hexdigest()}"
+    assert len(kept.data) < len(body) and body.startswith(kept.data)
+
+
+async def test_what_is_delivered_again_is_kept_once(doors: Services, source: str) -> None:
+    """As when intake is killed between keeping it and acknowledging it."""
+    for _ in range(2):
+        problem(await doors.fact(source, b"{"), 400)
+        await asyncio.sleep(0.3)
+    assert len(await quarantined(doors, source)) == 1

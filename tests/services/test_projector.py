@@ -610,6 +610,25 @@ async def test_a_projector_outlives_a_restart_of_the_server(log_on_nats: LogOnNa
         assert projector.returncode is None
 
 
+async def test_without_a_server_it_waits_for_one_and_can_be_ended(tmp_path: Path) -> None:
+    running = await asyncio.create_subprocess_exec(
+        *PROCESS,
+        *("--nats-url", "nats://127.0.0.1:1", "--views", str(tmp_path / "views.sqlite")),
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert running.stderr is not None
+    try:
+        async with asyncio.timeout(20):
+            assert b"no connection yet, trying on" in await running.stderr.readline()
+            running.terminate()
+            assert await running.wait() == 0
+    finally:
+        if running.returncode is None:
+            running.kill()
+        await running.communicate()
+
+
 async def test_a_projector_whose_log_went_back_ends_with_a_sentence(log_on_nats: LogOnNats, tmp_path: Path) -> None:
     broker, _, ledger = log_on_nats
     await append(ledger, ENTRIES[:10])

@@ -15,6 +15,7 @@ from attorn.contracts.output import (
     ReleaseOutput,
     WithdrawOutput,
 )
+from attorn.contracts.participant import RegisterParticipant
 from attorn.contracts.policy import PolicyRules, PublishPolicy, ReviewRules
 from attorn.contracts.process import PublishProcess
 from attorn.contracts.review import (
@@ -77,6 +78,16 @@ def test_an_agent_releases_only_what_it_is_entrusted_with() -> None:
     story = in_review().given(judge(), by="ben")
     story.when(RELEASE, by="scout").refused_only("undelegated-execution")
     story.when(RELEASE, by="bot").then(OutputReleased)
+
+
+def test_where_the_policy_says_who_is_asked_nobody_else_judges() -> None:
+    dora = RegisterParticipant(participant_id="dora", kind="human", display_name="Dora")
+    story = in_review(candidates=("ben",)).given(dora)
+    story.when(judge(), by="dora").refused_only("reviewer-excluded")
+    story.fact(judged("dora")).finds_only("reviewer-excluded")
+    in_review(candidates=("ben",)).when(judge(), by="ben").then(WorkReviewed)
+    # Who owns the process may step in.
+    in_review(candidates=("ben",)).when(judge(), by="carla").then(WorkReviewed)
 
 
 def test_as_many_as_the_policy_wants_have_to_approve() -> None:

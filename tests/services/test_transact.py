@@ -469,3 +469,39 @@ def test_a_registration_is_known_to_the_command_that_follows_it() -> None:
     story = Story().given(RegisterParticipant(participant_id="dana", kind="human", display_name="Dana"), by="root")
 
     story.when(DefineWork(work_id="W-1", title="Refund", accountable="dana"), by="dana").then(WorkDefined)
+
+
+def test_an_id_that_was_another_commands_is_refused_and_no_receipt_says_that_it_was_done() -> None:
+    ledger = MemoryLedger()
+    streams = on(ledger)
+    first = at_once(carry_out(streams, DEFINE, "k-1"))
+
+    for body in (
+        DefineWork(work_id="W-1", title="Other", accountable="ana"),
+        AssignWork(work_id="W-1", executor="bot"),
+    ):
+        with pytest.raises(Refused, match=r"conflict: ana used the id 'k-1' before, at position .* for another"):
+            at_once(carry_out(streams, body, "k-1"))
+    with pytest.raises(Refused, match=r"conflict: .* used the id 'k-1' before, at position .* in work/W-1"):
+        at_once(carry_out(streams, DefineWork(work_id="W-2", title="Refund", accountable="ana"), "k-1"))
+
+    assert at_once(carry_out(streams, DEFINE, "k-1")) == first
+    assert at_once(ledger.last()) == first.position
+
+
+def test_long_streams_make_room_for_each_other_and_are_known_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("attorn.services.transact.IDS_CACHED_MAX", 50)
+    ledger = MemoryLedger()
+    streams = on(ledger)
+    facts = [note(f"n-{stream}-{n}", on=f"work/W-{stream}") for stream in range(10) for n in range(20)]
+    first = [at_once(record(streams, facts[start : start + 20])) for start in range(0, 200, 20)]
+
+    assert sum(len(loaded.ids) for loaded in streams._loaded.values()) <= 50
+    again = [at_once(record(streams, facts[start : start + 20])) for start in range(0, 200, 20)]
+
+    assert _positions(again) == _positions(first)
+    assert at_once(ledger.last()) == len(_cast()) + 200
+
+
+def _positions(replies: list[list[Receipt | Refused]]) -> list[int]:
+    return [reply.position for batch in replies for reply in batch if isinstance(reply, Receipt)]

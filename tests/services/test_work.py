@@ -62,6 +62,7 @@ from attorn.contracts.work import (
     WorkDefined,
     WorkReadied,
     WorkReopened,
+    WorkVerified,
 )
 from story import CAST, DECIDERS, Story
 
@@ -312,6 +313,11 @@ def test_readying_says_what_is_missing() -> None:
 # ---- completing
 
 
+def test_a_verdict_on_a_criterion_that_there_is_not_is_a_finding() -> None:
+    story = submitted()
+    story.fact(WorkVerified(criteria=(CriterionVerdict(id="C-9", result="passed"),))).finds_only("criteria-open")
+
+
 def test_work_is_completed_when_every_criterion_has_its_verdict() -> None:
     criteria = tuple(AcceptanceCriterion(id=f"C-{n}", text="It holds") for n in (1, 2))
     story = Story().given(
@@ -322,6 +328,9 @@ def test_work_is_completed_when_every_criterion_has_its_verdict() -> None:
     passed = CriterionVerdict(id="C-1", result="passed")
     story.when(CompleteWork(**W)).refused("criteria-open")
     story.when(VerifyWork(**W, criteria=(passed,))).refused_only("criteria-open")
+    beside = CriterionVerdict(id="C-9", result="passed")
+    both = (passed, CriterionVerdict(id="C-2", result="passed"))
+    story.when(VerifyWork(**W, criteria=(*both, beside))).refused_only("criteria-open")
     failed = CriterionVerdict(id="C-2", result="failed")
     story.when(VerifyWork(**W, criteria=(passed, failed))).refused_only("criteria-open")
     waived = CriterionVerdict(id="C-2", result="waived")

@@ -6,7 +6,7 @@ here, with the field named and the fix said, so that nothing stands on the log t
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC
 from typing import Any, Final, TypeVar
 
@@ -131,8 +131,8 @@ def command(body: bytes, shape: type[T]) -> T:
 
 
 def _refuse_strays(document: Any, shape: type[msgspec.Struct]) -> None:
-    for field in unknown_fields(document, shape, ""):
-        raise Unreadable(f"is not a field of {shape.__name__}", _brief(field))
+    for field, known in _strays(document, _shape(shape), ""):
+        raise Unreadable(f"is not a field of {shape.__name__}; here it has {', '.join(known)}", _brief(field))
 
 
 def parse(body: bytes) -> Any:
@@ -164,7 +164,8 @@ def parse(body: bytes) -> Any:
 
 def unknown_fields(value: Any, shape: Any, path: str) -> Iterator[str]:
     """The paths in `value` that the Struct `shape` has no field for."""
-    yield from _strays(value, _shape(shape), path)
+    for place, _ in _strays(value, _shape(shape), path):
+        yield place
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -310,12 +311,13 @@ def _inspect(info: msgspec.inspect.Type) -> Any:
             return None
 
 
-def _strays(value: Any, shape: Any, path: str) -> Iterator[str]:
+def _strays(value: Any, shape: Any, path: str) -> Iterator[tuple[str, Sequence[str]]]:
+    """Each path that there is no field for, and the fields that there are in its place."""
     if isinstance(shape, dict) and isinstance(value, dict):
         for name, item in value.items():
             place = f"{path}.{name}" if path else name
             if name not in shape:
-                yield place
+                yield place, tuple(shape)
             else:
                 yield from _strays(item, shape[name], place)
     elif isinstance(shape, tuple):

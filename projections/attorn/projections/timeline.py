@@ -1,7 +1,8 @@
 """The audit trail: every event once, with who did it, to whom, and one sentence that a manager can read.
 
 The rows keep what the state machine needs of an event, so that where any item stood at any time can be folded from
-them. The key is made of the source and id of the event: an id that is used twice is noticed wherever it comes again.
+them. The key is made of who published the event, its source and its id: an id that is used twice is noticed wherever it
+comes again.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -39,7 +40,7 @@ from attorn.contracts.messages import EVENT_BY_TYPE
 from attorn.projections.lifecycle import Lifecycle, step
 
 NAME = "timeline"
-VERSION = 1
+VERSION = 2
 INDEXES = (("stream", "position"), ("position",), ("type", "position"), ("actor", "position"), ("repeated",))
 
 SUMMARY_MAX = 160
@@ -90,9 +91,13 @@ class Row(msgspec.Struct, frozen=True):
 
 
 def keys(recorded: Recorded) -> Sequence[str]:
-    """The digest of the event's source and id."""
+    """The digest of the event's principal, source and id: nobody can take another's row by using their id first.
+
+    Long enough that nobody can make two events of one digest either, and so hide the second.
+    """
     event = recorded.event
-    return (blake2b(f"{event.source}\x00{event.id}".encode(), digest_size=8).hexdigest(),)
+    named = f"{event.authid or ''}\x00{event.source}\x00{event.id}"
+    return (blake2b(named.encode(), digest_size=16).hexdigest(),)
 
 
 def apply(row: Row | None, recorded: Recorded, key: str) -> Row | None:

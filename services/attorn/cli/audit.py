@@ -1,21 +1,29 @@
-"""`attorn audit`: prove on the whole log what must always hold, without trusting any view."""
+"""`attorn audit`: prove on the whole log, trusting no view, what must always hold; list what broke a rule."""
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from attorn.cli.connect import Attorn, connected
-from attorn.cli.errors import Exit, Failed, visible
-from attorn.cli.options import Given
-from attorn.cli.output import progress, write_one
+from attorn.cli.errors import Exit, Failed, misused, visible
+from attorn.cli.options import Given, Id, Limit
+from attorn.cli.output import Column, progress, write_list, write_one
+from attorn.cli.paging import listed, others
 from attorn.cli.reading import pages
 
-app = App(name="audit", help="Prove on the whole log what must always hold.")
+app = App(name="audit", help="Prove on the whole log what must always hold, and list what broke a rule.")
 
 ASKED_AT_ONCE: Final = 32
 PLACES_MAX: Final = 10
+
+FINDINGS = (
+    Column("FINDING", "id", "id"),
+    Column("IN", "stream", "id"),
+    Column("STATUS", lambda f: f["status"] if f["status"] != "open" else None, "id"),
+    Column("WHAT", "detail"),
+)
 
 
 @app.command
@@ -46,6 +54,40 @@ async def accountability(*, options: Given) -> int:
     found["differences"] = differences or []
     write_one(options, found, lambda: _lines(found), id=str(result.digest))
     return Exit.OK if result.holds and not differences else Exit.CHECK_FAILED
+
+
+@app.command
+async def findings(
+    *,
+    work: Annotated[Id | None, Parameter(help="Only of this work item.")] = None,
+    rule: Annotated[str | None, Parameter(metavar="RULE", help="Only of this rule, as in self-review.")] = None,
+    status: Annotated[
+        Literal["open", "accepted", "remediated", "dismissed"] | None,
+        Parameter(help="Only those of which this was decided; open: nothing yet."),
+    ] = None,
+    limit: Limit = 100,
+    options: Given,
+) -> None:
+    """List which rules were broken by facts that were recorded all the same, stream by stream.
+
+    A finding is named RULE@POSITION: `attorn events get POSITION` shows what broke it.
+
+    Example: attorn audit findings --rule control-bypassed
+    """
+    if rule is not None:
+        from difflib import get_close_matches
+
+        from attorn.contracts.rules import RULES
+
+        if rule not in RULES:
+            near = get_close_matches(rule, RULES, n=1)
+            raise misused(f"there is no rule {rule!r}{f'; did you mean {near[0]!r}?' if near else ''}")
+    async with connected(options) as attorn:
+        found, more = await listed(attorn, "findings", "findings", limit, work=work, rule=rule, status=status)
+    # A page ends with a whole stream, and may be longer than was asked for.
+    more = more or bool(limit and len(found) > limit)
+    found = found[:limit] if limit else found
+    write_list(options, found, FINDINGS, id="id", nothing="nothing was found", more=others(more))
 
 
 def _found(result: Any) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import gc
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Final
@@ -32,7 +32,7 @@ COMMANDS: Final = (
     (PROVING, "facts", "app", "Report what has happened, as CloudEvents."),
     (PROVING, "import", "app", "Take in logs of other systems."),
     (PROVING, "events", "app", "The log itself: read it, follow it."),
-    (PROVING, "audit", "app", "Prove on the whole log what must always hold."),
+    (PROVING, "audit", "app", "Prove on the whole log what must always hold; list what broke a rule."),
     (PROVING, "projection", "app", "The views: where they are, whether they are right, made anew."),
     (RUNNING, "up", "up_command", "Start attorn on this machine: log, services, views."),
     (RUNNING, "demo", "demo", "A story of half a minute, on a real log of its own."),
@@ -43,6 +43,8 @@ COMMANDS: Final = (
 """Group, name, what to load from the module of that name, one sentence."""
 
 NAMES: Final = tuple(name for _, name, _, _ in COMMANDS)
+ALONE: Final = frozenset(name for _, name, found, _ in COMMANDS if found != "app")
+"""The commands that have no commands of their own."""
 MODULES: Final[Mapping[str, str]] = MappingProxyType({"import": "imports"})
 """Where the module's name is not the command's."""
 
@@ -60,7 +62,7 @@ app = App(
     name="attorn",
     help="Hand work over, and always know who answers for it.\n\n"
     "attorn up starts one here; attorn demo tells a story; attorn COMMAND --help says more.",
-    help_format="plaintext",
+    help_format="markdown",
     version=version,
     version_flags=("--version",),
     help_flags=("--help", "-h"),
@@ -76,6 +78,13 @@ for _group, _name, _found, _sentence in COMMANDS:
     _place = f"attorn.cli.{MODULES.get(_name, _name)}:{_found}"
     app.command(_place, name=_name, help=_sentence, group=_group, sort_key=NAMES.index(_name))
 app.meta.group_parameters = EVERY
+
+
+def ready_help(argv: Sequence[str]) -> None:
+    """Where the help of one command is asked for, have it say all it has to say, and not its sentence in the list."""
+    if {"--help", "-h"} & set(argv):
+        for name in ALONE & set(argv):
+            app[name].help = inspect.getdoc(app[name].default_command)
 
 
 @app.meta.default

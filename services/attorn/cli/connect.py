@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from attorn.services.ledger.jetstream import JetStreamLedger
 
 CONNECT_S = 2.0
+RESTART_S = 3.0
+"""How long a command waits for a part of this machine's attorn that has just ended: its supervisor starts it again."""
 
 
 @asynccontextmanager
@@ -75,6 +77,8 @@ class Attorn:
     def __init__(self, nc: "Client", options: Options) -> None:
         self.nc = nc
         self.options = options
+        self.patient = True
+        """False: who asks wants to know what is there now, and not in a moment."""
         self._ledger: JetStreamLedger | None = None
 
     @property
@@ -124,10 +128,21 @@ class Attorn:
         self, subject: str, body: bytes, headers: dict[str, str] | None = None, timeout: float = 0
     ) -> bytes:
         """The bytes of the reply. Raises TimeoutError, and Failed when nobody is there."""
+        import asyncio
+
         from nats import errors
 
         try:
-            return (await self.nc.request(subject, body, timeout or self.options.timeout, headers=headers)).data
+            # Where nobody took it, nothing can have been done yet: asking again is safe.
+            clock = asyncio.get_running_loop().time
+            until = clock() + min(RESTART_S, self.options.timeout)
+            while True:
+                try:
+                    return (await self.nc.request(subject, body, timeout or self.options.timeout, headers=headers)).data
+                except errors.NoRespondersError:
+                    if clock() >= until or not self._supervised():
+                        raise
+                    await asyncio.sleep(0.1)
         except errors.NoRespondersError:
             asked = "the views are" if subject.startswith(subjects.query("")) else "the services are"
             raise Failed(f"{asked} not running at {self.options.url}", hint=UP, code=Exit.UNREACHABLE) from None
@@ -136,6 +151,13 @@ class Attorn:
             raise Failed(f"the message is larger than {most}", hint="send less at once", code=Exit.USAGE) from None
         except (errors.ConnectionClosedError, errors.StaleConnectionError, ConnectionError) as error:
             raise Failed(f"the connection to {self.options.url} broke", hint=UP, code=Exit.UNREACHABLE) from error
+
+    def _supervised(self) -> bool:
+        """Whether an `attorn up` of this machine looks after the parts that are asked here."""
+        from attorn.services.supervise.instance import running
+
+        here = running(self.options.data) if self.patient else None
+        return here is not None and here.nats_url == self.options.url
 
     async def ask(self, question: str, *, wait: float = 0, **parameters: Any) -> Any:
         """What the views answer; parameters that are None are left out. `wait`: a job is given so much longer."""

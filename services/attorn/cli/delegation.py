@@ -161,5 +161,5 @@ async def _answer(
                 if held.status in statuses and (not mine or held.terms.delegate == options.actor)
             ]
             what = f"delegation to {options.actor} that waits for an answer" if mine else "delegation to take back"
-            delegation = only(found, what, work, "--delegation")
+            delegation = only(found, what, work, "--delegation", "delegation ls")
         await tell(attorn, shape(work_id=work, delegation_id=delegation, reason=reason or ""), id=delegation)

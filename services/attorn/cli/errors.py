@@ -110,7 +110,8 @@ def _of_usage(error: BaseException) -> Failed | None:
         near = get_close_matches(word, NAMES, n=1)
         return misused(f"there is no command {word!r}{f'; did you mean {near[0]!r}?' if near else ''}", hint)
     error.verbose = False
-    return misused(str(error), hint)
+    # cyclopts goes on with as many commands as it finds room for; the help that is hinted at has all of them.
+    return misused(str(error).partition(" Available commands: ")[0], hint)
 
 
 def _of_attorn(error: BaseException) -> Failed | None:

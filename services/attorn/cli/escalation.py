@@ -65,7 +65,7 @@ async def raise_(
 
     Example: attorn escalation raise W-1 "the customer threatens to sue" --severity high --reason decision_needed
     """
-    id = id or fresh("E")
+    id = id or fresh("X")
     context = EscalationContext(
         summary=summary,
         question=question or "",

@@ -56,7 +56,7 @@ async def start(
 
     Example: attorn execution start W-1 --as refunds-bot
     """
-    id = id or fresh("X")
+    id = id or fresh("E")
     said = {
         "work_id": work,
         "execution_id": id,
@@ -244,4 +244,4 @@ async def _running(attorn: Attorn, work: str, execution: str | None) -> str:
     running = {id: each.executor for id, each in state.executions.items() if each.ended is None}
     # Who acts speaks of their own execution, where they have one.
     mine = [id for id, executor in running.items() if executor == attorn.options.actor]
-    return only(mine or list(running), "running execution", work, "--execution")
+    return only(mine or list(running), "running execution", work, "--execution", "execution ls")

@@ -59,13 +59,28 @@ async def publish(
             write_lines(answer.event_id for answer in answers if isinstance(answer, Receipt))
         case "table":
             write_lines(_summary(answers))
+            for type in _misspelt(bodies, answers):
+                say(f"attorn: {type} is no type of event that this attorn knows; it is kept, and means nothing here")
     return _code(answers)
+
+
+def _misspelt(bodies: list[bytes], answers: list[Any]) -> list[str]:
+    """The types of what was recorded that are called as ours are, and are none of ours."""
+    import msgspec
+
+    from attorn.contracts.messages import EVENT_BY_TYPE
+    from attorn.contracts.refusal import Receipt
+
+    recorded = (body for body, answer in zip(bodies, answers, strict=True) if isinstance(answer, Receipt))
+    types: dict[str, None] = dict.fromkeys(msgspec.json.decode(body)["type"] for body in recorded)
+    return [type for type in types if type.startswith("attorn.") and type not in EVENT_BY_TYPE]
 
 
 def taken_apart(content: bytes, name: str) -> Iterator[bytes]:
     """The events in a file, each with its bytes to the letter."""
     import msgspec
 
+    name = "standard input" if name == "-" else name
     text = content.strip()
     if not text:
         raise misused(f"{name}: there is nothing in it", 'a fact is a CloudEvent: {"specversion": "1.0", …}')

@@ -11,9 +11,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     # A fifth of the start would be the collector's, looking again and again at modules that stay.
     gc.disable()
     try:
-        from attorn.cli.commands import app
+        from attorn.cli.commands import app, ready_help
 
-        return app.meta(list(sys.argv[1:] if argv is None else argv), exit_on_error=False, print_error=False) or 0
+        given = list(sys.argv[1:] if argv is None else argv)
+        ready_help(given)
+        return app.meta(given, exit_on_error=False, print_error=False) or 0
     except BrokenPipeError:
         # Whoever read has seen enough. What is still in the buffer goes nowhere, and without a complaint at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -20,7 +20,7 @@ COLUMNS = (
     Column("POLICY", "id", "id"),
     Column("VERSION", "version", "number"),
     Column("KIND", "kind", "id"),
-    Column("SAYS", lambda p: p["rules"].get(p["kind"])),
+    Column("SAYS", lambda p: _said(p["rules"].get(p["kind"]))),
 )
 
 
@@ -36,10 +36,18 @@ async def publish(
 ) -> None:
     """Put a policy, or its next version, into force. The same again changes nothing.
 
-    The file says policy_id, kind (review, escalation, delegation, authority, retention), and the rules in
-    [rules.review], [rules.escalation] and so on. Work that runs stays under the version that it is pinned to.
+    The file says policy_id, kind and the rules of that kind, in [rules.review], [rules.escalation] and so on.
 
-    Example: attorn policy publish four-eyes.toml
+    review: reviewers_required, candidates, excluded, human_required, exclude_executor, respond_within.
+
+    escalation: a [[rules.escalation.ladder]] for each rung, with rung, targets, ack_within as in "PT15M"; repeat.
+
+    delegation: activities, exclusions, conditions, max_autonomy, max_duration, max_depth. authority: may_transfer,
+    may_waive_review, limits.
+
+    Work that runs stays under the version that it is pinned to.
+
+    Example: attorn policy publish examples/four-eyes.toml
     """
     asked = command(PublishPolicy, {"policy_id": id}, file)
     async with connected(options) as attorn:
@@ -92,6 +100,19 @@ def _described(found: dict[str, Any]) -> list[str]:
         for rung in rules.get("ladder", ())
     ]
     return [bold(f"{found['id']} version {found['version']}, {found['kind']} policy"), *facts(said, width())]
+
+
+def _said(rules: Any) -> Any:
+    """The rules with every length of time as a person reads it."""
+    match rules:
+        case dict():
+            return {name.replace("_", " "): _said(each) for name, each in rules.items()}
+        case list():
+            return [_said(each) for each in rules]
+        case str():
+            return _length(rules)
+        case _:
+            return rules
 
 
 def _length(text: str) -> str:

@@ -53,10 +53,13 @@ async def publish(
 ) -> None:
     """Put a process, or its next version, into force. The same again changes nothing.
 
-    The file says process_id, owner, purpose, review_policy, escalation_policy, risk_tier, and [[steps]] with step_id,
-    name, raci, ai_mode, next. New work is pinned to the newest version; work that runs stays under its own.
+    The file says process_id, owner, purpose, review_policy, escalation_policy, risk_tier (minimal, limited, high), and
+    [[steps]] with step_id, name, next, ai_mode (none, suggest, act_with_approval, act_then_review, act), and raci: who
+    answers (A), carries it out (R), is asked (C), is told (I), as in raci = {A = "ana", R = "refunds-bot"}.
 
-    Example: attorn process publish refunds.toml
+    New work is pinned to the newest version; work that runs stays under its own.
+
+    Example: attorn process publish examples/refunds.toml
     """
     asked = command(PublishProcess, {"process_id": id, "owner": owner}, file)
     async with connected(options) as attorn:

@@ -206,7 +206,7 @@ async def _judge(
         reviews = (await folded(attorn, work)).reviews
         # Who waives stands in for everybody: there an expired one will do as well.
         waiting = [id for id, each in reviews.items() if each.status in ("open", "expired")]
-        id = review or only(waiting, "open review", work, "--review")
+        id = review or only(waiting, "open review", work, "--review", "review ls")
         if id not in reviews:
             raise not_found(f"work/{work} has no review {id}", f"`attorn review ls {work}` says which it has")
         asked = reviews[id].request

@@ -24,15 +24,15 @@ async def folded(attorn: Attorn, work: str) -> "Work":
     return state
 
 
-def only(found: list[str], what: str, work: str, option: str) -> str:
-    """The one id that can be meant. Raises Failed when there is none, or more than one."""
+def only(found: list[str], what: str, work: str, option: str, shown_by: str = "work show") -> str:
+    """The one id that can be meant. Raises Failed when there is none, or more than one; `shown_by` lists them."""
     from attorn.cli.errors import Exit, Failed
 
     match found:
         case [id]:
             return id
         case []:
-            raise not_found(f"work/{work} has no {what}", f"`attorn work show {work}` says what it has")
+            raise not_found(f"work/{work} has no {what}", f"`attorn {shown_by} {work}` says what it has")
         case _:
             named = ", ".join(found[:10])
             raise Failed(

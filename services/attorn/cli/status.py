@@ -21,7 +21,8 @@ async def status(*, options: Given) -> int:
     async with connected(options) as attorn:
         found: dict[str, Any] = {"nats_url": options.url, "log": await attorn.ledger.last()}
         if here is not None and here.nats_url == options.url:
-            found |= {"data": str(options.data), "pids": here.pids, "started": here.started.isoformat()}
+            found |= {"data": str(options.data), "pids": here.pids, "started": f"{here.started:%FT%TZ}"}
+        attorn.patient = False
         found["services_ms"] = await _services(attorn)
         try:
             found["views"] = await attorn.ask("status")
@@ -56,6 +57,9 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     behind = max((view["lag_events"] or 0 for view in views["views"]), default=0) if views is not None else 0
     poison = sum(view["poison"] for view in views["views"]) if views is not None else 0
     at = f"at position {views['position']:,}, {behind:,} behind" if views is not None else "do not answer"
+    broken = f"{findings['found']:,}, {findings['open']:,} open" if findings is not None else ""
+    if findings is not None and findings["found"]:
+        broken += " (`attorn audit findings`)"
     quarantined = views["quarantined"] if views is not None else None
     yield from facts(
         [
@@ -68,7 +72,7 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
             ("views", at + (f"; {poison} events not taken in (`attorn projection ls`)" if poison else "")),
             ("work", f"{work['items']:,} items, {work['open']:,} open" if work is not None else ""),
             ("escalations", f"{found['escalations']:,} open" if found.get("escalations") else ""),
-            ("findings", f"{findings['found']:,}, {findings['open']:,} open" if findings is not None else ""),
+            ("findings", broken),
             ("quarantine", f"{quarantined:,} messages" if quarantined else ""),
         ],
         width(),

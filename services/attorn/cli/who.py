@@ -45,9 +45,9 @@ async def who(
         else:
             found = await attorn.ask("who", work=work, **then)
     if found.get("problem"):
-        raise not_found(
-            found["problem"], "`attorn work timeline` tells when it came up, `attorn work ls` what there is"
-        )
+        # An item that is there now was not yet there then.
+        hint = f"`attorn work timeline {work}` tells when it came up" if then else "`attorn work ls` says what is"
+        raise not_found(found["problem"], hint)
     if history:
         write_list(options, found["intervals"], INTERVALS, id="person", nothing="")
     else:

@@ -1,7 +1,7 @@
 """`attorn work`: define work, move it on, hand it over, see where it stands."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from cyclopts import App, Group, Parameter
 
@@ -28,6 +28,7 @@ from attorn.cli.options import (
 )
 from attorn.cli.output import Column, bold, facts, shown, table, width, write_list, write_one
 from attorn.cli.paging import listed, others
+from attorn.cli.state import folded
 from attorn.cli.telling import sentence, tell
 from attorn.contracts.accountability import OfferAccountability, TransferAccountability, TransferBasis
 from attorn.contracts.context import AddNote
@@ -255,6 +256,12 @@ async def verify(
     said = (("passed", passed), ("failed", failed), ("waived", waived))
     criteria = tuple(CriterionVerdict(id=id, result=result) for result, ids in said for id in ids or ())
     async with connected(options) as attorn:
+        definition = (await folded(attorn, work)).definition
+        known = [criterion.id for criterion in definition.acceptance_criteria] if definition is not None else []
+        for verdict in criteria:
+            if verdict.id not in known:
+                has = f"it has {', '.join(known)}" if known else "it has none"
+                raise misused(f"work/{work} has no acceptance criterion {verdict.id!r}; {has}")
         await tell(attorn, command(VerifyWork, {"work_id": work, "criteria": criteria, "note": note}))
 
 
@@ -405,7 +412,7 @@ app.command(
 @app.command(group=SEEING)
 async def ls(
     *,
-    state: Annotated[Id | None, Parameter(help="Only in this state, as in in_progress.")] = None,
+    state: Annotated[Id | None, Parameter(metavar="STATE", help="Only in this state, as in in_progress.")] = None,
     open: Annotated[bool, Parameter(help="Only what is neither handed in nor ended.")] = False,
     accountable: Annotated[Who | None, Parameter(help="Only what this person answers for.")] = None,
     executor: Annotated[Who | None, Parameter(help="Only what they carry out.")] = None,
@@ -425,6 +432,13 @@ async def ls(
     Example: attorn work ls --open --accountable ana
     """
     then = as_of(at, known_at, position)
+    if state is not None:
+        from typing import get_args
+
+        from attorn.projections.lifecycle import State
+
+        if state not in (states := get_args(State)[1:]):
+            raise misused(f"--state {state!r}: it is one of {', '.join(states)}")
     narrowed: dict[str, Any] = {"state": state, "open": open or None, "waiting_on": waiting_on, "process": process}
     only_now: dict[str, Any] = {
         "accountable": accountable,
@@ -516,7 +530,7 @@ def _described(found: dict[str, Any]) -> Iterator[str]:
             ("cycle", shown(item["cycle"]) if item["cycle"] > 1 else ""),
             ("events", f"{item['events']}, positions {item['first_position']} to {item['last_position']}"),
             ("why", shown("; ".join(who.get("steps", ())))),
-            ("possible", shown(item.get("actions"))),
+            ("possible", ", ".join(_typed(verb) for verb in item.get("actions", ()))),
         ],
         width(),
     )
@@ -526,6 +540,28 @@ def _described(found: dict[str, Any]) -> Iterator[str]:
             yield ""
             yield bold(title)
             yield from table([[column.value(row) for column in columns] for row in rows], columns, width())
+
+
+_TYPED: Final = {
+    "accountability.offer": "work offer",
+    "accountability.transfer": "work transfer",
+    "escalation.acknowledge": "escalation ack",
+    "execution.provide_input": "execution answer",
+    "execution.record_action": "execution action",
+    "execution.require_input": "execution ask",
+    "note.add": "work note",
+    "output.release": "work release",
+    "output.withdraw": "work withdraw",
+    "work.escalate": "escalation raise",
+    "work.execute": "execution report",
+    "work.review": "review approve",
+}
+"""Where the words on the line are others than those of the command."""
+
+
+def _typed(verb: str) -> str:
+    """A command's verb as it is typed: `work note` of `note.add`."""
+    return _TYPED.get(verb, verb.replace(".", " "))
 
 
 _PARTS = (

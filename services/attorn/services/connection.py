@@ -51,9 +51,15 @@ def login(url: str) -> dict[str, Any]:
 async def connect(url: str, name: str, on_error: Callable[[Exception], None] | None = None) -> Client:
     """A connection that outlives restarts of the server. `on_error` hears what the server refuses."""
 
+    is_made, told = False, set[str]()
+
     async def error(reason: Exception) -> None:
-        if on_error is not None:
+        # Before the connection is made nobody has asked anything, and who is to hear of it may not be there yet either.
+        if is_made and on_error is not None:
             on_error(reason)
+        if not is_made and str(reason) not in told:  # once, not with every try
+            told.add(str(reason))
+            log.warning("no connection yet, trying on", extra={"connection": name, "reason": str(reason)})
         log.debug("connection error", extra={"connection": name, "reason": str(reason)})
 
     async def disconnected() -> None:
@@ -62,7 +68,7 @@ async def connect(url: str, name: str, on_error: Callable[[Exception], None] | N
     async def reconnected() -> None:
         log.info("connected again", extra={"connection": name})
 
-    return await nats.connect(
+    made = await nats.connect(
         url,
         name=name,
         error_cb=error,
@@ -71,3 +77,5 @@ async def connect(url: str, name: str, on_error: Callable[[Exception], None] | N
         **OPTIONS,
         **login(url),
     )
+    is_made = True
+    return made

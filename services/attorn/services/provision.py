@@ -133,7 +133,14 @@ def streams(replicas: int = 1) -> dict[str, dict[str, Any]]:
             "persist_mode": "async" if replicas == 1 else "default",
         },
         subjects.INBOX: _PLAIN | {"subjects": ["attorn.in.>"], "num_replicas": replicas, "retention": "workqueue"},
-        subjects.QUARANTINE: _PLAIN | {"subjects": ["attorn.quarantine.>"], "num_replicas": replicas},
+        subjects.QUARANTINE: _PLAIN
+        | {
+            "subjects": ["attorn.quarantine.>"],
+            "num_replicas": replicas,
+            # The id is the digest of the message, so nothing else is dropped. What comes to intake again, because it
+            # was killed before it acknowledged, is kept once.
+            "duplicate_window": 120 * _SECOND,
+        },
     }
 
 

@@ -26,6 +26,9 @@ from attorn.services.directory import LiveDirectory
 
 ATTEMPTS_MAX: Final = 8
 STREAMS_CACHED_MAX: Final = 4_096
+IDS_CACHED_MAX: Final = 262_144
+"""How many ids all cached streams may hold together, some 500 bytes each: a stream may be as long as it likes."""
+
 PRESUMED_MIN: Final = 8
 """How many streams that are not cached are worth a try at presuming that they are new."""
 
@@ -73,6 +76,11 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     traceparent: str | None = None
 
+    @property
+    def digest(self) -> bytes:
+        """Of what is asked for, so that its id is not taken for that of something else."""
+        return _digest_of(type(self.body).__name__.encode() + msgspec.json.encode(self.body))
+
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True):
     """A publisher's event as it came: the event, its bytes, and the source that the broker authenticated."""
@@ -87,11 +95,15 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Held(msgspec.Struct, frozen=True):
-    """What a stream holds under an id: where, and the digest of the bytes that its publisher sent."""
+    """What a stream holds under an id: where, and the digest of the bytes that its publisher sent.
+
+    `command` is the digest of the command that led to it, where this process carried it out; the log has none.
+    """
 
     position: int
     digest: bytes
     time: datetime
+    command: bytes | None = None
 
 
 Key: TypeAlias = tuple[str, str, str]
@@ -108,23 +120,31 @@ class Loaded(msgspec.Struct):
     time: datetime = datetime.min
     ids: dict[Key, Held] = {}
 
-    def take(self, rules: Rules, entry: Entry, position: int, digest: bytes | None = None) -> None:
-        """Fold in one event that is on the log; `digest` is that of what its publisher sent, where it is known."""
+    def take(
+        self, rules: Rules, entry: Entry, position: int, digest: bytes | None = None, command: bytes | None = None
+    ) -> None:
+        """Fold in one event that is on the log; the digests are those of `Held`, where they are known."""
         event = entry.event
         self.state = rules.evolve(self.state, event)
         self.version, self.position = event.version, position
         self.event_id, self.time = event.id, event.time
         self.ids.setdefault(
-            (event.authid or "", event.source, event.id), Held(position, digest or _digest(entry), event.time)
+            (event.authid or "", event.source, event.id), Held(position, digest or _digest(entry), event.time, command)
         )
 
     def carried_out(self, command: Command) -> Receipt | None:
-        """The receipt of `command`, when its events are on the log already."""
+        """The receipt of `command`, when its events are on the log already.
+
+        Raises Refused with `conflict` when its id is known to be another command's.
+        """
         receipt: Receipt | None = None
         for id in chain([command.id], (_later(command.id, number) for number in count(1))):
             held = self.ids.get((command.actor, command.source, id))
             if held is None:
                 return receipt
+            if held.command is not None and held.command != command.digest:
+                detail = f"{command.actor} used the id {command.id!r} before, at position {held.position}, for another"
+                raise Refused(Breach(rule="conflict", detail=f"{detail} command; use a new id", field="id"))
             receipt = Receipt(position=held.position, event_id=id, stream=command.stream, time=held.time)
         raise AssertionError("an endless command")
 
@@ -140,6 +160,8 @@ class Streams:
         self.ledger, self.directory = ledger, directory
         self._kinds = kinds
         self._loaded: OrderedDict[str, Loaded] = OrderedDict()
+        self._weights: dict[str, int] = {}
+        self._ids = 0
         self._mostly_new = True
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -178,12 +200,15 @@ class Streams:
         """Cache what is known to be on the log."""
         self._loaded[stream] = loaded
         self._loaded.move_to_end(stream)
-        if len(self._loaded) > STREAMS_CACHED_MAX:
-            self._loaded.popitem(last=False)
+        self._ids += len(loaded.ids) - self._weights.get(stream, 0)
+        self._weights[stream] = len(loaded.ids)
+        while len(self._loaded) > STREAMS_CACHED_MAX or (self._ids > IDS_CACHED_MAX and len(self._loaded) > 1):
+            self.forget(next(iter(self._loaded)))
 
     def forget(self, stream: str) -> None:
         """Load `stream` again next time: what is cached may not be what is on the log."""
         self._loaded.pop(stream, None)
+        self._ids -= self._weights.pop(stream, 0)
 
     @asynccontextmanager
     async def holding(self, streams: Iterable[str]) -> AsyncIterator[None]:
@@ -202,7 +227,8 @@ async def transact(streams: Streams, command: Command, decide: Decide[Any, Any])
 
     Returns the receipt of its last event, the same however often it is asked with the same id; when it is already so,
     that of the stream's newest event, and nothing is recorded.
-    Raises Refused with every broken rule, Conflict after ATTEMPTS_MAX lost races, Unavailable when the log is.
+    Raises Refused with every broken rule, or when its id is another command's, Conflict after ATTEMPTS_MAX lost races,
+    Unavailable when the log is.
     """
     stream, rules = command.stream, streams.rules(command.stream)
     async with streams.holding([stream]):
@@ -240,7 +266,8 @@ async def transact(streams: Streams, command: Command, decide: Decide[Any, Any])
                 streams.forget(stream)  # whether it was recorded is not known here; the log says
                 raise
             for place, entry in enumerate(entries, start=position - len(entries) + 1):
-                loaded.take(rules, entry, place)
+                loaded.take(rules, entry, place, command=command.digest)
+            streams.keep(stream, loaded)
             if stream.partition("/")[0] in KINDS:
                 # Whoever publishes a policy and then defines work under it finds it in force.
                 with suppress(Unavailable):

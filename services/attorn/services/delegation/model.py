@@ -179,6 +179,11 @@ def _check_grant(work: Work, terms: WorkDelegated, at: datetime, directory: Dire
                 f"{terms.delegator} is not a person who is here; name the delegation that is passed on as parent_id"
             )
             yield Breach(rule="delegation-chain", detail=detail, field="data.delegator")
+        elif terms.delegator != work.executor and not work.has_authority(terms.delegator, directory, at):
+            # Otherwise anybody could widen what an agent may do in work that is none of theirs.
+            answers = work.answers(directory).person or "nobody"
+            detail = f"{terms.delegator} neither carries it out nor has authority over it; {answers} answers for it"
+            yield Breach(rule="delegation-chain", detail=detail, field="data.delegator")
         return
     parent = work.delegations.get(terms.parent_id)
     if parent is None or not parent.is_live(at) or parent.terms.delegate != terms.delegator:

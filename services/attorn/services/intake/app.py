@@ -27,6 +27,7 @@ log = logging.getLogger("attorn.intake")
 RETRY_S: Final = 0.5
 DURABLE: Final = "intake"
 FETCH_S: Final = 1.0
+HEADERS_BYTES_MAX: Final = 4_096
 NOBODY: Final = "_"
 """Whose quarantine it is when a subject names no source."""
 
@@ -42,9 +43,13 @@ CONSUMER: Final = ConsumerConfig(
 
 
 class Quarantine:
-    """Keeps what could not be recorded on `attorn.quarantine.<source>`, with the reason in headers."""
+    """Keeps what could not be recorded on `attorn.quarantine.<source>`, with the reason in headers.
+
+    Of bytes for which there is no room beside the headers, the end is cut off; `Attorn-Bytes` says how many there were.
+    """
 
     def __init__(self, nc: Client) -> None:
+        self._nc = nc
         self._js = nc.jetstream(timeout=5)
 
     async def __call__(self, source: str, body: bytes, why: Problem) -> None:
@@ -58,6 +63,11 @@ class Quarantine:
         field = why.field or next((rule.field for rule in why.rules if rule.field), None)
         if field is not None:
             headers["Attorn-Field"] = field.encode("ascii", "backslashreplace").decode().replace("\n", " ")[:200]
+        # More would make the server close the connection for good, and stored in `attorn.in` again after each restart.
+        most = self._nc.max_payload - HEADERS_BYTES_MAX
+        if len(body) > most:
+            headers["Attorn-Bytes"] = str(len(body))
+            body = body[:most]
         try:
             await self._js.publish(subjects.quarantine(source), body, headers=headers)
         except (NatsError, TimeoutError) as error:

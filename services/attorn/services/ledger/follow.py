@@ -162,7 +162,11 @@ class _Consumer:
         while not self._here:
             if self._ended:
                 raise _Lost(self._ended)
+            asked_at = asyncio.get_running_loop().time()
             await self._wait(1, HEARTBEAT_S)
+            now = asyncio.get_running_loop().time()
+            if now > asked_at + 2 * HEARTBEAT_S:
+                self._heard_at = now  # the loop was held up, and what has come since is not read yet
             self._require_alive()
             await self._pull()
         # More is on its way: one large page costs its reader less than many small ones.

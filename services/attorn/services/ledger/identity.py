@@ -20,13 +20,13 @@ def require_appendable(appends: Sequence[Append]) -> None:
 
 
 def fact_id(event: Event) -> str | None:
-    """The id under which the log knows a fact again: principal, source and id in 32 hexadecimal digits.
+    """The id under which the log knows an event again: principal, source and id in 32 hexadecimal digits.
 
-    The authenticated principal is part of it, so that nobody can use up another's ids. None for what is no fact.
+    The authenticated principal is part of it, so that nobody can use up another's ids. None where there is none.
     """
-    if event.authtype != "system":
+    if event.authid is None:
         return None
-    text = "\0".join((event.authid or "", event.source, event.id))
+    text = "\0".join((event.authid, event.source, event.id))
     return blake2b(text.encode(), digest_size=16).hexdigest()
 
 

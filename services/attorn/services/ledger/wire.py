@@ -18,6 +18,9 @@ from nats.aio.msg import Msg
 
 _DENIED: Final = re.compile(r'permissions violation for publish to "([^"]+)"', re.IGNORECASE)
 
+HELD_UP_S: Final = 0.1
+"""An alarm that comes later than this says that the loop was held up."""
+
 T = TypeVar("T")
 
 
@@ -39,6 +42,14 @@ class Error(msgspec.Struct, frozen=True):
     code: int = 0
     err_code: int = 0
     description: str = ""
+
+
+def size(body: bytes, headers: Mapping[str, str] | None) -> int:
+    """How many bytes a message is to the server, which has a limit for them."""
+    if not headers:
+        return len(body)
+    # `NATS/1.0`, each header on a line of its own, an empty line.
+    return len(body) + 12 + sum(len(name) + len(value) + 4 for name, value in headers.items())
 
 
 class _Waiting:
@@ -84,15 +95,16 @@ class Wire:
         `before` is published first, in one go. Raises Undone or Silent.
         """
         await self._open()
+        most = self._nc.max_payload
+        # The server counts the headers too, nats-py does not: it would send this, and the server would close the
+        # connection, for good and for everybody who is on it.
+        if any(size(body, its) > most for _, body, its in (*before, (subject, payload, headers))):
+            raise Undone(f"a message is larger than the broker takes ({most:,} bytes)", is_final=True)
         with self._expect([subject, *(each for each, _, _ in before)], until, timeout) as waiting:
             try:
                 for each, body, its_headers in before:
                     await self._nc.publish(each, body, headers=its_headers)
                 await self._nc.publish(subject, payload, reply=waiting.reply, headers=headers)
-            except errors.MaxPayloadError:
-                raise Undone(
-                    f"a message is larger than the broker takes ({self._nc.max_payload} bytes)", is_final=True
-                ) from None
             except (errors.Error, OSError) as error:
                 raise Undone(f"not sent: {error}") from error
             heard = await waiting.answer
@@ -153,9 +165,21 @@ class Wire:
     def _expect(self, concerning: Sequence[str], until: Callable[[Msg], bool], timeout: float) -> Iterator[_Waiting]:
         waiting = _Waiting(f"{self._inbox}.{next(self._numbers)}", concerning, until)
         self._waiting[waiting.reply] = waiting
-        alarm = asyncio.get_running_loop().call_later(
-            timeout, waiting.fail, Silent(f"no answer from the log within {timeout:g} s")
-        )
+        loop = asyncio.get_running_loop()
+        silent = Silent(f"no answer from the log within {timeout:g} s")
+
+        due = loop.time() + timeout
+        alarm = loop.call_at(due, lambda: expire())
+
+        def expire() -> None:
+            nonlocal alarm
+            if loop.time() > due + HELD_UP_S:
+                # What held up the loop held up the answer too, which may be here, unread. Once more then, but shortly:
+                # else a process that is busy over and over would hear nothing, for ever.
+                alarm = loop.call_later(HELD_UP_S, waiting.fail, silent)
+            else:
+                waiting.fail(silent)
+
         try:
             yield waiting
         finally:

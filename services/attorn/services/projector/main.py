@@ -42,7 +42,12 @@ async def run(nats_url: str, path: Path, views: Compose, questions: Questions) -
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    nc = await connection.connect(nats_url, "attorn projector", lambda error: ledger.on_error(error))
+    connecting = asyncio.create_task(
+        connection.connect(nats_url, "attorn projector", lambda error: ledger.on_error(error))
+    )
+    if not await _either(connecting, stop):
+        return  # there was no server yet
+    nc = connecting.result()
     ledger = JetStreamLedger(nc)
     try:
         opening = asyncio.create_task(open_views(ledger, path, views))

@@ -141,6 +141,10 @@ def _check_verdict(work: Work, verdict: WorkReviewed, event: Event, directory: D
     if reviewer in request.excluded and not made_it and verdict.verdict != "waived":
         detail = f"{reviewer} is excluded from the review {verdict.review_id}"
         yield Breach(rule="reviewer-excluded", detail=detail, field="data.reviewer")
+    asked = request.candidates
+    if asked and reviewer not in asked and not work.has_authority(reviewer, directory, event.time):
+        detail = f"{reviewer} is not among those asked for {verdict.review_id}: {', '.join(asked)}"
+        yield Breach(rule="reviewer-excluded", detail=detail, field="data.reviewer")
     if reviewer in review.approved_by:
         yield Breach(rule="review-open", detail=f"{reviewer} has given a verdict in {verdict.review_id} already")
     if verdict.policy != request.policy:

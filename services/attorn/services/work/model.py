@@ -342,7 +342,11 @@ def _check_verification(work: Work, data: WorkVerified, event: Event, directory:
     yield from _check_criteria(work, work.verdicts | {c.id: c.result for c in data.criteria})
     criteria = work.definition.acceptance_criteria if work.definition is not None else ()
     by_persons = {criterion.id for criterion in criteria if criterion.check == "human"}
+    ids = {criterion.id for criterion in criteria}
     for verdict in data.criteria:
+        if work.definition is not None and verdict.id not in ids:
+            detail = f"there is no criterion {verdict.id}; there are {', '.join(sorted(ids)) or 'none'}"
+            yield Breach(rule="criteria-open", detail=detail, field="data.criteria")
         by = verdict.by or event.authid or ""
         if event.authtype != "system" and by != event.authid:
             detail = f"{event.authid} gives the verdict of {by} on {verdict.id}; everybody gives their own"
