@@ -1,6 +1,6 @@
 """The connection of one command to a running attorn: its doors, the questions to its views, and its log."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -200,8 +200,3 @@ def of_problem(problem: Problem) -> Failed:
             return Failed(problem.detail, hint="try again in a moment; `attorn status` says more", code=code)
         case _:
             return Failed(problem.detail, code=code)
-
-
-def without_none(said: Mapping[str, Any]) -> dict[str, Any]:
-    """What was said, without what was not."""
-    return {name: value for name, value in said.items() if value is not None}
