@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest_plugins = ["broker", "attorn_services", "javascript"]
+pytest_plugins = ["broker", "attorn_services", "javascript", "postgres", "running"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -3,38 +3,13 @@
 import io
 import json
 import os
-import signal
-import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
 
 from attorn.cli.main import main
-from cli.instance import ATTORN, Ran, Run, attorn, environment
-
-
-@pytest.fixture(scope="session")
-def instance() -> Iterator[str]:
-    """Where the NATS of the session's attorn is; root is its custodian."""
-    argv = [*ATTORN, "up", "--ephemeral", "--port", "0", "--custodian", "root:Root"]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env=environment()) as process:
-        assert process.stdout is not None
-        url, said = "", list[str]()
-        for line in process.stdout:
-            said.append(line)
-            if line.startswith("NATS at "):
-                url = line.split()[2]
-            if line.startswith("ready"):
-                break
-        else:
-            pytest.fail(f"attorn up did not become ready: {said}")
-        try:
-            yield url
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.communicate(timeout=10)
+from cli.instance import Ran, Run, attorn
 
 
 @pytest.fixture
