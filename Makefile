@@ -11,7 +11,7 @@ sources := contracts projections services
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults slow check requirements lock clean
+.PHONY: help demo test faults slow check requirements bench-append lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo 'make slow          the tests that take long'
 	@echo 'make check         style, types, layout, generated files'
 	@echo 'make requirements  the rows of the requirements that have a passing test'
+	@echo 'make bench-append  commands a second, against eventsourcing on SQLite and PostgreSQL'
 	@echo 'make lock          requirements.lock and constraints.txt anew, from pyproject.toml'
 	@echo 'make clean         remove what was made here, but for the log in .attorn'
 
@@ -44,6 +45,9 @@ check: $(VENV)/.installed
 
 requirements: $(VENV)/.installed
 	@$(python) tools/requirements_table.py
+
+bench-append: $(VENV)/.installed
+	@$(python) bench/append.py $(BENCH)
 
 # The virtualenv is begun afresh when the lock changes, so that nothing stays in it that the lock does not name. The lock is
 # complete, hence --no-deps; the project itself is then built with the hatchling of the lock, without asking any index.

@@ -9,7 +9,17 @@ import msgspec
 from attorn.contracts import codec
 from attorn.contracts.envelope import Recorded
 from attorn.contracts.participant import ParticipantDeactivated, ParticipantRegistered, RoleGranted
-from attorn.projections import accountability, board, escalations, timeline
+from attorn.projections import (
+    accountability,
+    activity,
+    board,
+    controls,
+    delegations,
+    escalations,
+    holding,
+    inbox,
+    timeline,
+)
 from attorn.projections.directory import Directory
 from attorn.projections.findings import Findings, Rules
 from attorn.projections.fold import View
@@ -84,7 +94,18 @@ class Told:
 
     def __init__(self, log: Sequence[Recorded], rules: Mapping[str, Rules], page: int) -> None:
         self.directory = Directory()
-        views: tuple[View, ...] = (accountability, board, escalations, timeline, Findings(rules, self.directory))
+        views: tuple[View, ...] = (
+            accountability,
+            holding,
+            board,
+            inbox,
+            activity,
+            escalations,
+            timeline,
+            delegations,
+            controls,
+            Findings(rules, self.directory),
+        )
         self.store = SQLiteViews(MEMORY, views, self.directory)
         for start in range(0, len(log), page):
             poison = self.store.apply(log[start : start + page])

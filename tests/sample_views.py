@@ -126,7 +126,7 @@ def _of_work(recorded: Recorded) -> Sequence[str]:
 
 def _view(name: str, row: type, keys: Any, apply: Any, *, version: int = 1, indexes: Any = ()) -> View:
     # What a module with these names is; made here, since five modules of five lines would hide the tests.
-    return SimpleNamespace(NAME=name, VERSION=version, Row=row, INDEXES=indexes, keys=keys, apply=apply)  # type: ignore[return-value]
+    return SimpleNamespace(NAME=name, VERSION=version, Row=row, EVENTS=None, INDEXES=indexes, keys=keys, apply=apply)  # type: ignore[return-value]
 
 
 def tally(version: int = 1) -> View:

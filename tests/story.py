@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar, get_args
 
 import msgspec
 
-from attorn.contracts import codec, door
+from attorn.contracts import codec, door, subjects
 from attorn.contracts.envelope import Event, Recorded
 from attorn.contracts.ledger import Ledger
 from attorn.contracts.participant import ParticipantRegistered, RoleGranted
@@ -28,15 +28,25 @@ from attorn.contracts.refusal import Breach, Receipt, Refused
 from attorn.contracts.source import RegisterSource
 from attorn.projections.directory import KINDS, Directory, fold
 from attorn.projections.findings import Findings
+from attorn.projections.relations import KINDS as RELATED
+from attorn.projections.relations import Relations
+from attorn.services.claim import model as claim
 from attorn.services.custody import ensure_custodian
+from attorn.services.decision import model as decision
 from attorn.services.delegation import model as delegation
+from attorn.services.dependency import model as dependency
 from attorn.services.directory import LiveDirectory
 from attorn.services.escalation import model as escalation
 from attorn.services.execution import model as execution
+from attorn.services.finding import model as disposition
+from attorn.services.handover import model as handover
 from attorn.services.ledger.memory import MemoryLedger
+from attorn.services.outcome import model as outcome
+from attorn.services.output import model as output
 from attorn.services.participant import model as participant
 from attorn.services.policy import model as policy
 from attorn.services.process import model as process
+from attorn.services.relations import LiveRelations
 from attorn.services.review import model as review
 from attorn.services.rulebook import RULES
 from attorn.services.source import model as source
@@ -62,14 +72,21 @@ DECIDERS: Final[dict[type, tuple[str, Decide[Any, Any]]]] = {
     command: (kind, decide)
     for kind, commands, decide in (
         ("work", get_args(work.WorkCommand), work.decide),
+        ("work", get_args(dependency.DependencyCommand), dependency.decide),
+        ("work", get_args(handover.HandoverCommand), handover.decide),
+        ("claim", get_args(claim.ClaimCommand), claim.decide),
+        ("", get_args(disposition.FindingCommand), disposition.decide),
         ("work", get_args(delegation.DelegationCommand), delegation.decide),
         ("work", get_args(execution.ExecutionCommand), execution.decide),
+        ("work", get_args(output.OutputCommand), output.decide),
+        ("work", get_args(decision.DecisionCommand), decision.decide),
         ("work", get_args(review.ReviewCommand), review.decide),
         ("work", get_args(escalation.EscalationCommand), escalation.decide),
         ("participant", get_args(participant.ParticipantCommand), participant.decide),
         ("process", get_args(process.ProcessCommand), process.decide),
         ("policy", (PublishPolicy,), policy.decide),
         ("source", (RegisterSource,), source.decide),
+        ("outcome", get_args(outcome.OutcomeCommand), outcome.decide),
     )
     for command in commands
 }
@@ -90,6 +107,7 @@ class PromptDirectory(LiveDirectory):
 
     def __init__(self, ledger: Ledger) -> None:
         super().__init__(ledger)
+        self.relations = PromptRelations(ledger, self.view.relations)
         self._log = ledger
 
     async def catch_up(self, timeout: float = 10.0) -> bool:
@@ -101,6 +119,23 @@ class PromptDirectory(LiveDirectory):
                 if not page.pending:
                     break
         return self.view.position > before
+
+
+class PromptRelations(LiveRelations):
+    """Relations that read what is new when they are asked to catch up, and not before."""
+
+    def __init__(self, ledger: Ledger, view: Relations) -> None:
+        super().__init__(ledger, view)
+        self._log = ledger
+
+    async def catch_up(self, timeout: float = 10.0) -> None:
+        async with aclosing(self._log.follow(after=self.position, kinds=RELATED)) as pages:
+            async for page in pages:
+                for recorded in page.recorded:
+                    self.view.evolve(recorded)
+                    self.position = recorded.position
+                if not page.pending:
+                    break
 
 
 class Story:
@@ -129,7 +164,7 @@ class Story:
     def when(self, message: msgspec.Struct, by: str = "ana", id: str | None = None) -> "Asked":
         """`by` gives this command."""
         kind, decide = DECIDERS[type(message)]
-        stream = f"{kind}/{getattr(message, message.__struct_fields__[0])}"
+        stream = subjects.named(kind, getattr(message, message.__struct_fields__[0]))
         self._asked += 1
         command = Command(
             stream=stream,
@@ -140,6 +175,7 @@ class Story:
             source=f"/attorn/participant/{by}",
         )
         before = self.log()
+        at_once(self.directory.relations.catch_up())
         try:
             return Asked(self, before, at_once(transact(self.streams, command, decide)), ())
         except Refused as refused:
@@ -158,6 +194,7 @@ class Story:
         )
         body = codec.encode(event)
         before = self.log()
+        at_once(self.directory.relations.catch_up())
         [reply] = at_once(record(self.streams, [Fact(event=door.fact(body), body=body, source=source)]))
         return Told(self, before, reply)
 

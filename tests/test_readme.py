@@ -63,7 +63,7 @@ def test_the_readme_tells_its_story_in_order() -> None:
 
 
 def test_every_block_is_of_a_kind_that_is_run() -> None:
-    assert {block.language for block in blocks()} == {"sh", "js", "text"}
+    assert {block.language for block in blocks()} == {"sh", "js", "python", "text"}
     assert all(block.note.startswith("node ") for block in blocks() if block.language == "js")
 
 
@@ -108,6 +108,8 @@ def test_every_block_after_up_does_what_it_says(tmp_path: Path, node_packages: P
                 script = node_packages / block.note.removeprefix("node ")
                 script.write_text(block.text, encoding="utf-8")
                 told[script.name] = run([node_itself(), str(script)], node_packages, port)
+            elif block.language == "python":
+                told[block.text] = run([sys.executable, "-c", block.text], tmp_path, port)
             else:
                 for line in re.split(r"\n(?=\S)", block.text.strip()):
                     told[line] = run(["bash", "-c", line], tmp_path, port)
@@ -122,6 +124,8 @@ def test_every_block_after_up_does_what_it_says(tmp_path: Path, node_packages: P
     assert "ana (Ana) answers for W-1" in told["attorn who W-1"]
     assert "gaps 0" in told["attorn audit accountability"]
     assert "X-1" in told["attorn escalation ls"]
+    [history] = [printed for block, printed in told.items() if "Application" in block]
+    assert "attorn.work.escalated.v1 billing" in history and "attorn.note.added.v1 crm" in history
 
 
 def run(command: list[str], place: Path, port: int) -> str:

@@ -4,6 +4,9 @@
     python tools/generate.py --check    write nothing; name each file that is not as it should be, and exit 1
     python tools/generate.py --golden   add the golden bytes of what has none yet; refuse when that would hide a change
 
+The snapshot that compatibility is judged by is taken along, and nothing is written when a change breaks it
+(tools/compatibility.py says what a break is).
+
 Golden bytes are what older versions wrote, so a line of them is never rewritten: a type whose example has changed gets
 one line more. `--golden --force` begins the files afresh, and is for a format that nobody has stored anything in yet.
 """
@@ -18,13 +21,15 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / root) for root in ("contracts", "projections", "services")]
+sys.path[:0] = [str(ROOT / root) for root in ("contracts", "projections", "services", "tools")]
 
+import compatibility  # noqa: E402
 import msgspec  # noqa: E402
 
 from attorn.contracts import codec  # noqa: E402
 from attorn.contracts.examples import COMMAND_EXAMPLES  # noqa: E402
 from attorn.contracts.messages import COMMANDS, EVENTS  # noqa: E402
+from attorn.contracts.upcast import UPCASTERS  # noqa: E402
 from attorn.services import documents  # noqa: E402
 
 CONTRACTS = Path("contracts/attorn/contracts")
@@ -44,6 +49,7 @@ def generated() -> dict[Path, str]:
     """Every generated file and what it should hold."""
     files = {SCHEMAS / f"{type}.json": _json(schema) for type, schema in documents.event_schemas().items()}
     files |= {SCHEMAS / "commands" / f"{verb}.json": _json(one) for verb, one in documents.command_schemas().items()}
+    files[compatibility.SNAPSHOT] = compatibility.text(compatibility.shapes())
     files[CONTRACTS / "asyncapi.yaml"] = NOTICE + _yaml(documents.asyncapi())
     files[Path("docs/events.md")] = documents.events_table()
     files[Path("docs/rules.md")] = documents.rules_table()
@@ -79,7 +85,8 @@ def write(root: Path, files: dict[Path, str]) -> int:
 
 def golden() -> dict[Path, list[tuple[str, str]]]:
     """The name and the exact bytes of every example, by the file that they belong in."""
-    events = [(shape.type, codec.encode(documents.recorded_example(shape)).decode()) for shape in EVENTS]
+    shapes: list[Any] = [*EVENTS, *(old.shape for old in UPCASTERS.values())]
+    events = [(shape.type, codec.encode(documents.recorded_example(shape)).decode()) for shape in shapes]
     commands = [(shape.verb, msgspec.json.encode(COMMAND_EXAMPLES[shape]).decode()) for shape in COMMANDS]
     return {GOLDEN / "events.jsonl": sorted(events), GOLDEN / "commands.jsonl": sorted(commands)}
 
@@ -108,7 +115,12 @@ def write_golden(root: Path, wanted: dict[Path, list[tuple[str, str]]], *, force
 def _rewritten(path: Path, name: str, body: str) -> str:
     """`body` read and written again by today's classes."""
     if path.name == "events.jsonl":
-        return codec.encode(codec.decode(body.encode())).decode()
+        # An old version is read as the newest; that it is still read as what it was is another matter.
+        old = UPCASTERS.get(name)
+        event = (
+            codec.decode(body.encode()) if old is None else msgspec.json.decode(body, type=codec.ENVELOPES[old.shape])
+        )
+        return codec.encode(event).decode()
     shape = next(shape for shape in COMMANDS if shape.verb == name)
     try:
         return msgspec.json.encode(msgspec.json.decode(body, type=shape)).decode()
@@ -137,17 +149,24 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a file differs")
     parser.add_argument("--golden", action="store_true", help="add the golden bytes of what has none yet")
-    parser.add_argument("--force", action="store_true", help="with --golden: begin the files afresh")
+    parser.add_argument("--force", action="store_true", help="although it breaks what is there; with --golden: afresh")
     options = parser.parse_args()
-    if options.force and not options.golden:
-        parser.error("--force goes with --golden")
+    if options.force and options.check:
+        parser.error("--force does not go with --check")
     if options.golden:
         refused = write_golden(ROOT, golden(), force=options.force)
         print(*refused, sep="\n", end="\n" if refused else "")
         return 1 if refused else 0
     files = generated()
+    now = compatibility.parsed(files[compatibility.SNAPSHOT])
+    broken = list(map(str, compatibility.breaks(compatibility.read(ROOT / compatibility.SNAPSHOT), now)))
+    if broken and not (options.check or options.force):
+        print(*broken, sep="\n")
+        print("nothing is written: tools/compatibility.py says what to do about a break; --force is for a format that")
+        print("nobody has stored anything in yet")
+        return 1
     if options.check:
-        found = list(differences(ROOT, files))
+        found = broken + list(differences(ROOT, files))
         print(*found, sep="\n", end="\n" if found else "")
         if found:
             print("run python tools/generate.py")

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 
 from attorn.cli.main import main
-from cli.instance import Ran, Run, attorn
+from cli.instance import ROOT, Ran, Run, attorn
 
 
 @pytest.fixture
@@ -52,6 +52,7 @@ def cast(instance: str) -> None:
         ("participant", "register", "ben"),
         ("participant", "register", "bot", "agent", "--sponsor", "ana", "--model", "example/one"),
         ("policy", "publish", "-"),
+        ("policy", "publish", str(ROOT / "examples" / "ladder.toml"), "--id", "help"),
         ("process", "publish", "-"),
     ):
         stdin = {"policy": POLICY, "process": PROCESS}.get(argv[0], "")
@@ -71,9 +72,11 @@ PROCESS: Final = json.dumps(
         "owner": "ana",
         "purpose": "Give money back.",
         "review_policy": "four-eyes",
+        "escalation_policy": "help",
+        "ai_work": dict.fromkeys(("participation", "accountability", "collaboration", "visibility"), "said"),
         "steps": [
             {"step_id": "look", "name": "Look at the order", "raci": {"A": "ana", "R": "bot"}, "next": ["reply"]},
-            {"step_id": "reply", "name": "Reply", "ai_mode": "act_then_review"},
+            {"step_id": "reply", "name": "Reply", "ai_mode": "act_then_review", "raci": {"A": "ana"}},
         ],
     }
 )

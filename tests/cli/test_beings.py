@@ -55,8 +55,8 @@ def test_a_policy_is_published_from_toml(done: Run, given: Run, tmp_path: Path) 
     )
     done("policy", "publish", str(file))
     shown = done("policy", "show", "ladder")
-    assert "rung 1  ana, within 15 min" in shown.out
-    assert done("policy", "ls", "--kind", "escalation", "-o", "id").lines == ["ladder"]
+    assert "ana, within 15 min" in shown.out
+    assert done("policy", "ls", "--kind", "escalation", "--after", "help", "-o", "id").lines == ["ladder"]
     assert "reviewers required  1" in done("policy", "show", "four-eyes").out
     file.write_text(file.read_text().replace('"ana"', '"bot"'))
     refused = given("policy", "publish", str(file))

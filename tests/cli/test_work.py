@@ -144,8 +144,12 @@ def test_a_delegation_is_declined_and_taken_back(done: Run, given: Run) -> None:
     done("delegation", "give", "W-trust", "bot", "--id", "D-2", "--max-actions", "3", "--until", "2099-01-01", by="ana")
     done("delegation", "revoke", "W-trust", "--reason", "went too far", by="ana")
     found = done("delegation", "ls", "W-trust", "-o", "json").json
-    assert [(each["delegation_id"], each["status"]) for each in found] == [("D-1", "declined"), ("D-2", "revoked")]
-    assert found[1]["budget"] == {"actions": 3}
+    assert [(each["delegation"], each["state"]) for each in found] == [("D-1", "declined"), ("D-2", "revoked")]
+    assert found[1]["terms"]["budget"] == {"actions": 3}
+    assert [each["delegation"] for each in done("delegation", "ls", "--state", "revoked", "-o", "json").json] == ["D-2"]
+    shown = done("delegation", "show", "W-trust", "D-2")
+    assert shown.lines[0] == "D-2 of W-trust, begun by ana" and "budget" in shown.out and "went too far" not in shown.err
+    assert given("delegation", "show", "W-trust", "D-9").code == 3
 
 
 def test_work_is_clarified_assigned_failed_reopened_and_cancelled(done: Run, given: Run) -> None:
@@ -339,8 +343,8 @@ def test_what_can_be_done_is_said_as_it_is_typed(done: Run, given: Run) -> None:
 
 
 def test_every_verb_is_said_as_it_is_typed() -> None:
+    from attorn.cli.board import _typed
     from attorn.cli.commands import app
-    from attorn.cli.work import _typed
     from attorn.contracts.messages import COMMAND_BY_VERB
 
     for verb in COMMAND_BY_VERB:

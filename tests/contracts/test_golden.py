@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -11,6 +12,7 @@ from attorn.contracts import codec
 from attorn.contracts.envelope import Unknown
 from attorn.contracts.examples import COMMAND_EXAMPLES, EVENT_EXAMPLES
 from attorn.contracts.messages import COMMAND_BY_VERB, COMMANDS, EVENT_BY_TYPE, EVENTS
+from attorn.contracts.upcast import UPCASTERS
 from attorn.services.documents import recorded_example
 
 HOW = (
@@ -20,11 +22,15 @@ HOW = (
 FOLDER = Path(__file__).parent / "golden"
 
 
+SHAPES: list[Any] = [*EVENTS, *(old.shape for old in UPCASTERS.values())]
+"""What is written today, and what was written before and is read for ever."""
+
+
 def lines(name: str) -> list[tuple[str, str]]:
     return [(kind, body) for kind, body in map(json.loads, (FOLDER / name).read_text(encoding="utf-8").splitlines())]
 
 
-@pytest.mark.parametrize("shape", EVENTS, ids=lambda shape: shape.type)
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.type)
 def test_an_event_is_written_to_the_byte_as_the_golden_line_says(shape: type[msgspec.Struct]) -> None:
     type = shape.type  # type: ignore[attr-defined]
     assert (type, codec.encode(recorded_example(shape)).decode()) in lines("events.jsonl"), HOW
@@ -41,6 +47,10 @@ def test_a_command_is_written_to_the_byte_as_the_golden_line_says(shape: type[ms
 def test_every_golden_event_still_reads_and_is_written_the_same(type: str, body: str) -> None:
     event = codec.decode(body.encode())
     assert not isinstance(event.data, Unknown), HOW
+    if type in UPCASTERS:
+        # It reads as the newest version, and what it was can still be written to the byte.
+        assert event.type in EVENT_BY_TYPE and event.type != type
+        event = msgspec.json.decode(body, type=codec.ENVELOPES[UPCASTERS[type].shape])
     assert event.type == type
     assert codec.encode(event).decode() == body, HOW
 
@@ -53,7 +63,7 @@ def test_every_golden_command_still_reads_and_is_written_the_same(verb: str, bod
 def test_every_type_and_verb_has_its_example_and_its_golden_line() -> None:
     assert set(EVENT_EXAMPLES) == set(EVENTS) == set(EVENT_BY_TYPE.values())
     assert set(COMMAND_EXAMPLES) == set(COMMANDS) == set(COMMAND_BY_VERB.values())
-    assert {type for type, _ in lines("events.jsonl")} == set(EVENT_BY_TYPE)
+    assert {type for type, _ in lines("events.jsonl")} == set(EVENT_BY_TYPE) | set(UPCASTERS)
     assert {verb for verb, _ in lines("commands.jsonl")} == set(COMMAND_BY_VERB)
 
 

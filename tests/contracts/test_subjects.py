@@ -65,7 +65,7 @@ def test_who_tells_is_read_from_the_subject() -> None:
 @pytest.mark.parametrize("type", EVENT_BY_TYPE)
 def test_every_type_is_found_on_the_feed_by_family_and_fact(type: str) -> None:
     _, family, fact, version = type.split(".")
-    assert version == "v1"
+    assert version[0] == "v" and int(version[1:]) >= 1
     assert subjects.family_and_fact(type) == (family, fact)
     assert subjects.feed(type, "work/W-1") == f"attorn.feed.{family}.{fact}.work.W-1"
 

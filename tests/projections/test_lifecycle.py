@@ -8,7 +8,7 @@ import pytest
 
 from attorn.contracts.claim import ClaimAcquired, ClaimExpired, ClaimReleased
 from attorn.contracts.context import NoteAdded
-from attorn.contracts.dependency import WorkBlocked, WorkUnblocked
+from attorn.contracts.dependency import DependencyAdded, WorkBlocked, WorkUnblocked
 from attorn.contracts.escalation import EscalationCancelled, EscalationContext, EscalationResolved, WorkEscalated
 from attorn.contracts.execution import ExecutionInputProvided, ExecutionInputRequired, ExecutionStarted, WorkExecuted
 from attorn.contracts.handover import HandoverAccepted
@@ -100,6 +100,11 @@ TABLE: Final[list[tuple[str, msgspec.Struct, Mapping[str, str]]]] = [
     ("escalation", escalated("X-1", blocking=False), {state: state for state in OPEN}),
     ("work.suspended", WorkSuspended(), {state: "suspended" for state in OPEN if state != "suspended"}),
     ("work.blocked", WorkBlocked(reason="parts"), {state: "blocked" for state in OPEN if state != "blocked"}),
+    (
+        "dependency.added",
+        DependencyAdded(on="W-2"),
+        dict.fromkeys((*IDLE, *HELD, "waiting_input", "blocked", "suspended"), "blocked"),
+    ),
     ("work.resumed", WorkResumed(), {"suspended": "claimed"}),
     ("work.unblocked", WorkUnblocked(), {"blocked": "ready"}),
     ("executed, completed", executed("completed"), {"in_progress": "submitted"}),
@@ -243,3 +248,54 @@ def test_reopened_work_is_in_a_new_cycle_with_nothing_left_over() -> None:
 
     assert life == Lifecycle("ready", 2)
     assert step(step(life, STARTED).after, executed("completed")).after == Lifecycle("submitted", 2)
+
+
+def after(*payloads: Any, life: Lifecycle = Lifecycle("ready", 1)) -> Lifecycle:  # noqa: B008 - it is frozen
+    for payload in payloads:
+        life = step(life, payload).after
+    return life
+
+
+def begun(id: str) -> ExecutionStarted:
+    return ExecutionStarted(execution_id=id, executor="bot")
+
+
+def ended(id: str, result: Any = "completed") -> WorkExecuted:
+    return WorkExecuted(execution_id=id, result=result)
+
+
+def test_of_several_executions_the_last_to_end_moves_the_work_on() -> None:
+    for result, leads in (("completed", "submitted"), ("failed", "in_progress"), ("aborted", "claimed")):
+        both = after(begun("E-1"), begun("E-2"), ended("E-1", result))
+        assert (both.state, both.executions) == ("in_progress", ("E-2",))
+        assert after(ended("E-2", result), life=both).state == leads
+
+
+def test_a_question_of_one_execution_stays_open_while_another_ends() -> None:
+    life = after(begun("E-1"), asked("Q-1"), begun("E-2"))
+    assert life.state == "waiting_input" and step(life, ended("E-2")).allowed
+    life = after(ended("E-2"), life=life)
+    assert (life.state, life.inputs) == ("waiting_input", ("Q-1",))
+    assert after(answered("Q-1"), ended("E-1"), life=life).state == "submitted"
+
+
+def test_whoever_has_the_work_next_begins_anew() -> None:
+    handed_over = after(begun("E-1"), HandoverAccepted(handover_id="H-1", to="ben"))
+    assert (handed_over.state, handed_over.executions) == ("claimed", ())
+    assert after(begun("E-2"), ended("E-2"), life=handed_over).state == "submitted"
+
+
+def test_nobody_begins_before_a_blocking_escalation_is_settled() -> None:
+    for state in IDLE:
+        life = after(escalated("X-1"), life=Lifecycle(state, 1))
+        assert life.state == state and not step(life, STARTED).allowed
+        # The fold takes a fact's word that it began all the same, and the work waits.
+        assert after(STARTED, life=life).state == "waiting_input"
+        assert step(after(resolved("X-1"), life=life), STARTED).allowed
+
+
+def test_what_is_blocked_can_be_made_ready_and_goes_on_as_ready() -> None:
+    life = after(DependencyAdded(on="W-2"), DependencyAdded(on="W-3"), life=Lifecycle("defined", 1))
+    ready = step(life, WorkReadied())
+    assert ready.allowed and ready.after.state == "blocked"
+    assert after(WorkUnblocked(), life=ready.after).state == "ready"

@@ -16,27 +16,41 @@ from attorn.contracts.delegation import (
     DelegateWork,
     DelegationAccepted,
     DelegationDeclined,
+    DelegationExhausted,
+    DelegationExpired,
     DelegationNarrowed,
+    DelegationResumed,
     DelegationRevoked,
     DelegationSuspended,
     ExpectedOutput,
+    ExpireDelegation,
+    NarrowDelegation,
+    ResumeDelegation,
     RevokeDelegation,
+    SuspendDelegation,
     WorkDelegated,
 )
+from attorn.contracts.escalation import EscalationNotified, ResolveEscalation, WorkEscalated
 from attorn.contracts.execution import (
+    AdaptExecution,
+    Cost,
     ExecuteWork,
     ExecutionActionRecorded,
     ExecutionProgressed,
     ExecutionStarted,
     ProgressExecution,
+    ProvideInput,
     RecordAction,
+    RequireInput,
     StartExecution,
     WorkExecuted,
 )
 from attorn.contracts.ids import Money
-from attorn.contracts.output import Output
+from attorn.contracts.output import Output, OutputReleased, ReleaseOutput
 from attorn.contracts.participant import DeactivateParticipant, ParticipantSuspended
-from attorn.contracts.work import AssignWork, DefineWork
+from attorn.contracts.review import ReviewRequested, ReviewWork
+from attorn.contracts.work import AssignWork, CompleteWork, DefineWork, VerifyWork
+from attorn.services.delegation import bounds
 from story import BEGIN, Story
 
 W: Final = {"work_id": "W-1"}
@@ -315,3 +329,380 @@ def test_what_narrows_a_delegation_binds_all_that_descends_from_it() -> None:
     story.when(act("draft", target="orders/7"), by="scout").then(ExecutionActionRecorded)
     story.fact(DelegationNarrowed(delegation_id="D-1", activities=("look",)))
     story.when(act("draft", target="orders/7"), by="scout").refused_only("delegation-violated")
+
+
+NAMES: Final = st.sampled_from(("a", "b", "a/1", "a/2", "b/1", "*", "a/*", "*/1", "a*1"))
+BOUNDS: Final = st.fixed_dictionaries(
+    {
+        "activities": st.sets(st.sampled_from(("look", "draft", "pay")), max_size=2).map(tuple),
+        "resource_keys": st.lists(NAMES, max_size=2).map(tuple),
+        "exclusions": st.lists(NAMES, max_size=1).map(tuple),
+        "autonomy": st.sampled_from(bounds.AUTONOMY),
+        "budget": st.none() | st.builds(Budget, actions=st.integers(0, 3), tokens=st.none() | st.integers(0, 3)),
+        "may_subdelegate": st.booleans(),
+        "max_depth": st.integers(0, 2),
+    }
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(BOUNDS, BOUNDS, st.sampled_from(("look", "draft", "pay")), st.none() | NAMES, st.booleans())
+def test_whatever_a_child_allows_its_parent_allows(
+    parent: dict[str, Any], child: dict[str, Any], tool: str, target: str | None, side_effect: bool
+) -> None:
+    above = WorkDelegated(delegation_id="D-1", delegator="ana", delegate="bot", **parent)
+    below = WorkDelegated(delegation_id="D-2", delegator="bot", delegate="scout", parent_id="D-1", **child)
+    action = ExecutionActionRecorded(
+        execution_id="E-1", action_id="A-1", tool=tool, target=target, side_effect=side_effect
+    )
+    if not any(bounds.excess(below, above)) and not any(bounds.beyond(below, action)):
+        assert not list(bounds.beyond(above, action))
+
+
+@pytest.mark.parametrize(
+    "name, pattern, fits",
+    [
+        ("orders/7", "orders/*", True),
+        ("orders/7", "*", True),
+        ("orders/7", "*/7", True),
+        ("orders/7", "o*s*7", True),
+        ("orders", "orders*", True),
+        ("orders/7", "orders/?", False),
+        ("orders/7", "orders/[0-9]", False),
+        ("aba", "ab*ba", False),
+        ("orders/7", "orders", False),
+        ("a" * 500 + "b", "*a" * 200 + "c", False),
+    ],
+)
+def test_a_star_stands_for_anything_and_nothing_else_does(name: str, pattern: str, fits: bool) -> None:
+    assert bounds.matches(name, (pattern,)) is fits
+
+
+# ---- narrowing it, letting it rest
+
+
+def test_it_is_narrowed_by_who_granted_it() -> None:
+    story = running(activities=("look", "pay"), budget=Budget(actions=5, tokens=9))
+    narrow = NarrowDelegation(**W, delegation_id="D-1", activities=("look",), budget=Budget(actions=3))
+    story.when(narrow, by="carla").refused_only("delegation-open")
+    story.when(narrow).then(DelegationNarrowed)
+    assert story.state().delegations["D-1"].terms.budget == Budget(actions=3, tokens=9)
+    story.when(act("pay"), by="bot").refused_only("delegation-violated")
+
+
+@pytest.mark.parametrize(
+    "wider", [{"activities": ("look", "pay")}, {"activities": ()}, {"budget": Budget(actions=9)}, {"autonomy": "act"}]
+)
+def test_narrowing_widens_nothing_whoever_says_so(wider: dict[str, Any]) -> None:
+    story = entrusted(activities=("look",), budget=Budget(actions=5), autonomy="suggest")
+    before = story.state().delegations["D-1"].terms
+    story.when(NarrowDelegation(**W, delegation_id="D-1", **wider)).refused_only("delegation-chain")
+    story.fact(DelegationNarrowed(delegation_id="D-1", **wider)).finds_only("delegation-chain")
+    assert story.state().delegations["D-1"].terms == before
+
+
+def test_what_rests_is_no_mandate_until_it_is_resumed() -> None:
+    story = running()
+    story.when(SuspendDelegation(**W, delegation_id="D-1")).then(DelegationSuspended(delegation_id="D-1", by="ana"))
+    story.when(act(), by="bot").refused_only("delegation-violated")
+    story.when(ResumeDelegation(**W, delegation_id="D-1"), by="bot").refused_only("delegation-open")
+    story.when(ResumeDelegation(**W, delegation_id="D-1")).then(DelegationResumed)
+    story.when(act(), by="bot").then(ExecutionActionRecorded)
+    story.fact(DelegationResumed(delegation_id="D-1")).finds_only("delegation-open")
+
+
+def test_with_a_delegation_all_that_descends_from_it_rests_and_wakes_up() -> None:
+    story = passing_on().given(CHILD, by="bot")
+    story.given(SuspendDelegation(**W, delegation_id="D-1"))
+    assert {d.status for d in story.state().delegations.values()} == {"suspended"}
+    story.when(ResumeDelegation(**W, delegation_id="D-2")).refused_only("delegation-open")
+    story.given(ResumeDelegation(**W, delegation_id="D-1"))
+    assert {d.status for d in story.state().delegations.values()} == {"granted"}
+
+
+def test_what_rested_before_rests_on() -> None:
+    story = passing_on().given(CHILD, by="bot").given(SuspendDelegation(**W, delegation_id="D-2"))
+    story.given(SuspendDelegation(**W, delegation_id="D-1"), ResumeDelegation(**W, delegation_id="D-1"))
+    assert [d.status for d in story.state().delegations.values()] == ["granted", "suspended"]
+
+
+def test_an_acceptance_wakes_nothing_up() -> None:
+    story = entrusted().given(SuspendDelegation(**W, delegation_id="D-1"))
+    story.fact(DelegationAccepted(delegation_id="D-1", by="bot")).finds_only("delegation-open")
+    assert story.state().delegations["D-1"].status == "suspended"
+
+
+# ---- its end
+
+
+def test_it_expires_when_its_time_is_over_and_not_before() -> None:
+    story = entrusted(valid_until=BEGIN + HOUR)
+    story.when(ExpireDelegation(**W, delegation_id="D-1")).refused_only("delegation-open")
+    story.fact(DelegationExpired(delegation_id="D-1")).finds_only("delegation-open")
+    later = entrusted(valid_until=BEGIN + HOUR).later(hours=2)
+    later.when(ExpireDelegation(**W, delegation_id="D-1")).then(DelegationExpired)
+
+
+def test_the_last_use_is_the_last() -> None:
+    story = running(max_uses=1)
+    story.when(StartExecution(**W, execution_id="E-2"), by="bot").refused_only("delegation-violated")
+    story.when(act(), by="bot").then(ExecutionActionRecorded)
+    story.when(ExecuteWork(**W, execution_id="E-1", result="failed"), by="bot").then(
+        WorkExecuted, DelegationExhausted(delegation_id="D-1", reason="1 of 1 uses")
+    )
+    story.when(StartExecution(**W, delegation_id="D-1"), by="bot").refused_only("delegation-violated")
+
+
+def test_the_action_that_reaches_the_budget_is_the_last_and_the_result_is_handed_in() -> None:
+    story = running(budget=Budget(actions=2))
+    story.when(act(), by="bot").then(ExecutionActionRecorded)
+    story.when(act(), by="bot").then(
+        ExecutionActionRecorded, DelegationExhausted(delegation_id="D-1", reason="2 of 2 actions")
+    )
+    story.when(act(), by="bot").refused_only("delegation-violated")
+    story.when(ExecuteWork(**W, execution_id="E-1", result="completed"), by="bot").then(WorkExecuted)
+
+
+def test_what_is_reported_beyond_the_budget_is_a_finding() -> None:
+    story = running(budget=Budget(actions=1))
+    done = ExecutionActionRecorded(execution_id="E-1", action_id="A-1", tool="look")
+    story.fact(done).finds_nothing()
+    story.fact(done).finds_only("delegation-violated")
+    assert story.state().delegations["D-1"].spent.actions == 2
+
+
+@pytest.mark.parametrize(
+    "budget, cost, reason",
+    [
+        (Budget(tokens=100), Cost(tokens_in=60, tokens_out=40), "100 of 100 tokens"),
+        (
+            Budget(money=Money(amount="0.30", currency="EUR")),
+            Cost(money=Money(amount="0.30", currency="EUR")),
+            "0.30 of 0.30 money",
+        ),
+    ],
+)
+def test_what_an_execution_costs_is_spent(budget: Budget, cost: Cost, reason: str) -> None:
+    def execute(result: Any, cost: Cost) -> ExecuteWork:
+        return ExecuteWork(**W, execution_id="E-1", result=result, cost=cost)
+
+    exhausted = DelegationExhausted(delegation_id="D-1", reason=reason)
+    running(budget=budget).when(execute("completed", cost), by="bot").then(WorkExecuted, exhausted)
+    more = Cost(tokens_in=101, money=Money(amount="0.31", currency="EUR"))
+    running(budget=budget).when(execute("completed", more), by="bot").refused("delegation-violated")
+    # What was spent can always be said.
+    running(budget=budget).when(execute("failed", more), by="bot").then(WorkExecuted, DelegationExhausted)
+
+
+def test_its_time_is_counted_over_all_executions() -> None:
+    story = running(budget=Budget(elapsed=HOUR)).later(minutes=40)
+    story.given(ExecuteWork(**W, execution_id="E-1", result="failed"), by="bot")
+    story.given(StartExecution(**W, execution_id="E-2"), by="bot").later(minutes=30)
+    later = RecordAction(**W, execution_id="E-2", tool="look")
+    story.when(later, by="bot").refused_only("delegation-violated")
+
+
+def test_who_passes_it_on_shares_the_budget() -> None:
+    parent = msgspec.structs.replace(PARENT, budget=Budget(actions=2))
+    child = msgspec.structs.replace(CHILD, budget=Budget(actions=2))
+    story = Story().given(DefineWork(**W, title="Refund", accountable="ana"), parent).given(child, by="bot")
+    story.given(StartExecution(**W, execution_id="E-1", delegation_id="D-1"), by="bot")
+    story.given(StartExecution(**W, execution_id="E-2", delegation_id="D-2"), by="scout")
+    story.given(act(target="orders/1"), by="bot")
+    story.when(RecordAction(**W, execution_id="E-2", tool="look"), by="scout").then(
+        ExecutionActionRecorded, DelegationExhausted(delegation_id="D-1", reason="2 of 2 actions")
+    )
+    assert {d.status for d in story.state().delegations.values()} == {"exhausted"}
+
+
+def test_nothing_is_exhausted_that_is_not_spent() -> None:
+    entrusted(max_uses=3).fact(DelegationExhausted(delegation_id="D-1")).finds_only("delegation-open")
+
+
+# ---- conditions
+
+SMALL: Final = "action.amount <= 200.0"
+
+
+def pay(amount: str = "500.00") -> RecordAction:
+    return act("pay", amount=Money(amount=amount, currency="EUR"))
+
+
+def test_a_condition_that_is_not_met_is_refused_and_found_by_its_id() -> None:
+    story = running(conditions=(Condition(id="small", expr=SMALL),))
+    story.when(pay("200.00"), by="bot").then(ExecutionActionRecorded)
+    [breach] = story.when(pay(), by="bot").breaches
+    assert (breach.rule, "condition small of D-1" in breach.detail) == ("delegation-violated", True)
+    fact = ExecutionActionRecorded(
+        execution_id="E-1", action_id="A-1", tool="pay", amount=Money(amount="500.00", currency="EUR")
+    )
+    story.fact(fact).finds_only("delegation-violated")
+
+
+def test_a_condition_that_cannot_be_evaluated_is_not_met() -> None:
+    story = running(conditions=(Condition(id="small", expr=SMALL),))
+    [breach] = story.when(act("pay"), by="bot").breaches
+    assert "small" in breach.detail
+    assert "cannot be evaluated" in breach.detail
+
+
+def test_a_condition_that_flags_holds_nothing_up() -> None:
+    story = running(conditions=(Condition(id="small", expr=SMALL, on_violation="flag"),))
+    story.when(pay(), by="bot").then(ExecutionActionRecorded)
+    assert story.findings()[story.log()[-1].position] == {"condition-flagged"}
+    fact = ExecutionActionRecorded(
+        execution_id="E-1", action_id="A-2", tool="pay", amount=Money(amount="500.00", currency="EUR")
+    )
+    story.fact(fact).finds_only("condition-flagged")
+
+
+def test_a_condition_that_escalates_asks_once_and_holds_nothing_up() -> None:
+    story = running(conditions=(Condition(id="small", expr=SMALL, on_violation="escalate"),))
+    story.when(pay(), by="bot").then(ExecutionActionRecorded, WorkEscalated, EscalationNotified)
+    raised = story.log()[-2].event
+    assert (raised.data.reason, raised.data.blocking, raised.causationid) == (
+        "policy_required", False, story.log()[-3].event.id,
+    )  # fmt: skip
+    story.when(pay(), by="bot").then(ExecutionActionRecorded)
+
+
+def test_a_condition_of_the_work_or_of_the_time_is_held_against_the_start() -> None:
+    conditions = (Condition(id="urgent", expr='work.priority == "high"'),)
+    entrusted(conditions=conditions).when(StartExecution(**W, delegation_id="D-1"), by="bot").refused_only(
+        "delegation-violated"
+    )
+    spring = (Condition(id="march", expr='at < timestamp("2026-04-01T00:00:00Z")'),)
+    story = running(conditions=spring)
+    story.later(days=60).when(act(), by="bot").refused_only("delegation-violated")
+
+
+def test_a_condition_of_outputs_is_held_against_each() -> None:
+    story = running(conditions=(Condition(id="own", expr='output.contribution != "human"'),))
+
+    def hand_in(*contributions: Any) -> ExecuteWork:
+        outputs = tuple(
+            Output(output_id=f"O-{number}", dig=DIG, contribution=each) for number, each in enumerate(contributions)
+        )
+        return ExecuteWork(**W, execution_id="E-1", result="completed", outputs=outputs)
+
+    story.when(hand_in("ai", "human"), by="bot").refused_only("delegation-violated")
+    story.when(hand_in("ai", "mixed"), by="bot").then(WorkExecuted)
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {"conditions": (Condition(id="c", expr="action.amount <="),)},
+        {"conditions": (Condition(id="c", expr="order.open"),)},
+        {"conditions": (Condition(id="c", expr="true"), Condition(id="c", expr="false"))},
+        {"escalate_when": ("action.amount > result.amount",)},
+    ],
+)
+def test_a_condition_that_is_none_is_not_granted(terms: dict[str, Any]) -> None:
+    story = Story().given(DefineWork(**W, title="Refund", accountable="ana"))
+    story.when(DelegateWork(**W, delegate="bot", **terms)).refused_only("condition-unsound")
+    grant = WorkDelegated(delegation_id="D-1", delegator="ana", delegate="bot", **terms)
+    story.fact(grant).finds_only("condition-unsound")
+
+
+# ---- when they have to ask
+
+
+def test_little_confidence_is_escalated_with_the_result() -> None:
+    story = running(escalate_when=("result.confidence < 0.7",))
+    done = ExecuteWork(**W, execution_id="E-1", result="completed", confidence=0.5)
+    story.when(done, by="bot").then(WorkExecuted, WorkEscalated, EscalationNotified)
+    raised = story.log()[-2].event.data
+    assert (raised.reason, raised.blocking, raised.raised_by) == ("low_confidence", True, "bot")
+    assert raised.ladder[-1].targets == ("ana",)
+    sure = ExecuteWork(**W, execution_id="E-1", result="completed", confidence=0.7)
+    running(escalate_when=("result.confidence < 0.7",)).when(sure, by="bot").then(WorkExecuted)
+
+
+def test_a_budget_that_is_spent_is_escalated_where_the_delegation_says_so() -> None:
+    story = running(budget=Budget(actions=1), escalate_when=("delegation.exhausted",))
+    story.when(act(), by="bot").then(ExecutionActionRecorded, DelegationExhausted, WorkEscalated, EscalationNotified)
+    assert story.log()[-2].event.data.reason == "budget_exhausted"
+
+
+def test_the_same_is_asked_again_only_when_it_was_settled() -> None:
+    story = running(escalate_when=('action.tool == "pay"',))
+    story.when(pay(), by="bot").then(ExecutionActionRecorded, WorkEscalated, EscalationNotified)
+    first = story.log()[-2].event.data
+    assert first.reason == "policy_required"
+    story.when(pay(), by="bot").then(ExecutionActionRecorded)
+    story.given(ResolveEscalation(**W, escalation_id=first.escalation_id, outcome="returned"))
+    story.when(pay(), by="bot").then(ExecutionActionRecorded, WorkEscalated, EscalationNotified)
+
+
+def test_who_had_to_ask_and_did_not_is_found() -> None:
+    story = running(escalate_when=('action.tool == "pay"',))
+    story.fact(ExecutionActionRecorded(execution_id="E-1", action_id="A-1", tool="pay")).finds_nothing()
+    story.fact(WorkExecuted(execution_id="E-1", result="completed")).finds_only("escalation-due")
+    # Nothing waits for that; whoever looks at the findings does.
+    story.given(VerifyWork(**W))
+    assert story.findings()[story.log()[-1].position] == {"escalation-due"}
+
+
+# ---- how far they go by themselves
+
+
+def write(**said: Any) -> RecordAction:
+    return act("pay", side_effect=True, **said)
+
+
+def test_who_acts_with_approval_has_it_first() -> None:
+    story = running(autonomy="act_with_approval")
+    story.when(act(), by="bot").then(ExecutionActionRecorded)
+    story.when(write(), by="bot").refused_only("approval-missing")
+    ask = RequireInput(**W, execution_id="E-1", request_id="Q-1", from_="ana", kind="approval", question="May I pay?")
+    story.given(ask, by="bot")
+    story.when(write(), by="bot").refused("approval-missing")
+    story.given(ProvideInput(**W, request_id="Q-1", response="accept"))
+    story.when(write(), by="bot").then(ExecutionActionRecorded)
+
+
+def test_what_was_declined_or_only_answered_is_no_approval() -> None:
+    for kind, response in (("approval", "decline"), ("information", "accept")):
+        story = running(autonomy="act_with_approval")
+        ask = RequireInput(**W, execution_id="E-1", request_id="Q-1", from_="ana", kind=kind, question="May I pay?")  # type: ignore[arg-type]
+        story.given(ask, by="bot").given(ProvideInput(**W, request_id="Q-1", response=response))  # type: ignore[arg-type]
+        story.when(write(), by="bot").refused_only("approval-missing")
+
+
+def test_another_plan_wants_another_approval() -> None:
+    story = running(autonomy="act_with_approval")
+    ask = RequireInput(**W, execution_id="E-1", request_id="Q-1", from_="ana", kind="approval", question="May I pay?")
+    story.given(ask, by="bot").given(ProvideInput(**W, request_id="Q-1", response="accept"))
+    story.given(AdaptExecution(**W, execution_id="E-1", reason="another account"), by="bot")
+    story.when(write(), by="bot").refused_only("approval-missing")
+
+
+def handed_in(autonomy: str) -> Story:
+    output = Output(output_id="O-1", dig=DIG)
+    return running(autonomy=autonomy).given(
+        ExecuteWork(**W, execution_id="E-1", result="completed", outputs=(output,)), by="bot"
+    )
+
+
+def test_who_acts_and_is_reviewed_after_releases_nothing_before() -> None:
+    story = handed_in("act_then_review")
+    assert isinstance(story.log()[-1].event.data, ReviewRequested)
+    for by in ("ana", "bot"):
+        story.when(ReleaseOutput(**W, output_id="O-1"), by=by).refused_only("control-bypassed")
+    story.fact(OutputReleased(output_id="O-1")).finds_only("control-bypassed")
+    approve = ReviewWork(**W, review_id="E-1-R1", output_id="O-1", output_dig=DIG, verdict="approved")
+    story.given(approve).when(ReleaseOutput(**W, output_id="O-1"), by="bot").then_nothing()
+
+
+def test_who_only_suggests_releases_nothing_that_nobody_consented_to() -> None:
+    handed_in("suggest").when(ReleaseOutput(**W, output_id="O-1"), by="bot").refused_only("delegation-violated")
+    handed_in("act_with_approval").when(ReleaseOutput(**W, output_id="O-1"), by="bot").refused_only("approval-missing")
+    handed_in("suggest").when(ReleaseOutput(**W, output_id="O-1"), by="ana").then(OutputReleased)
+
+
+def test_who_may_act_acts() -> None:
+    story = running(autonomy="act")
+    story.when(write(), by="bot").then(ExecutionActionRecorded)
+    handed_in("act").when(ReleaseOutput(**W, output_id="O-1"), by="bot").then(OutputReleased)
+    handed_in("act").given(VerifyWork(**W), CompleteWork(**W))

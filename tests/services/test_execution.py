@@ -1,5 +1,6 @@
 """Execution: starting, asking and being answered, handing in; and what an agent's help does not change."""
 
+from datetime import timedelta
 from typing import Any, Final
 
 import pytest
@@ -9,10 +10,15 @@ from hypothesis import strategies as st
 from attorn.contracts.context import AddNote
 from attorn.contracts.delegation import DelegateWork
 from attorn.contracts.execution import (
+    AdaptExecution,
     ExecuteWork,
+    ExecutionActionRecorded,
+    ExecutionAdapted,
+    ExecutionGuided,
     ExecutionInputProvided,
     ExecutionInputRequired,
     ExecutionStarted,
+    GuideExecution,
     ProgressExecution,
     ProvideInput,
     RecordAction,
@@ -24,8 +30,9 @@ from attorn.contracts.ids import Ref
 from attorn.contracts.output import Output, OutputProduced
 from attorn.contracts.participant import DeactivateParticipant
 from attorn.contracts.policy import PolicyRules, PublishPolicy, ReviewRules
+from attorn.contracts.process import ProcessPublished, PublishProcess, Raci, Step
 from attorn.contracts.review import ReviewRequested
-from attorn.contracts.work import CompleteWork, DefineWork, Method, VerifyWork
+from attorn.contracts.work import CompleteWork, DefineWork, Method, Scope, VerifyWork
 from story import Story
 
 W: Final = {"work_id": "W-1"}
@@ -195,3 +202,106 @@ def test_help_changes_neither_who_executes_nor_who_answers(steps: list[Any], by:
         story.when(step, by=by)
 
     assert (story.state().executor, story.answers()) == ("ben", "ana")
+
+
+# ---- on the way
+
+
+def test_whoever_is_here_may_guide_and_the_executor_alone_adapts() -> None:
+    story = running()
+    story.when(GuideExecution(**W, execution_id="E-1", text="Use the new tariff."), by="ben").then(
+        ExecutionGuided(execution_id="E-1", text="Use the new tariff.", by="ben")
+    )
+    adapt = AdaptExecution(**W, execution_id="E-1", reason="two tariffs", before=("look",), after=("look", "ask"))
+    story.when(adapt, by="scout").refused_only("undelegated-execution")
+    story.when(adapt, by="bot").then(
+        ExecutionAdapted(execution_id="E-1", reason="two tariffs", before=("look",), after=("look", "ask"))
+    )
+    assert story.state().executor == "bot"
+
+
+def test_nobody_guides_or_adapts_what_is_over() -> None:
+    story = running().given(execute("failed"), by="bot")
+    for command in (
+        GuideExecution(**W, execution_id="E-1", text="Go on."),
+        AdaptExecution(**W, execution_id="E-1", reason="late"),
+    ):
+        story.when(command, by="bot").refused_only("execution-unknown")
+    story.fact(ExecutionGuided(execution_id="E-1", text="Go on.")).finds_only("execution-unknown")
+    story.fact(ExecutionAdapted(execution_id="E-1", reason="late")).finds_only("execution-unknown")
+
+
+def test_an_answer_is_given_in_the_execution_that_asked() -> None:
+    story = running().given(ask("Q-1"), by="bot")
+    crossed = ExecutionInputProvided(request_id="Q-1", response="respond", answer="x", execution_id="E-2")
+    story.fact(crossed).finds_only("input-unasked")
+
+
+@pytest.mark.parametrize("by", ["bot", "ana"])
+def test_what_the_scope_excludes_is_not_done_by_anybody(by: str) -> None:
+    story = Story().given(
+        DefineWork(**W, title="Refund", accountable="ana", scope=Scope(excluded=("accounts/*", "close_account")))
+    )
+    story.given(DelegateWork(**W, delegation_id="D-1", delegate="bot", autonomy="act"))
+    story.given(StartExecution(**W, execution_id="E-1"), by=by)
+    for said in ({"tool": "pay", "target": "accounts/7"}, {"tool": "close_account"}):
+        story.when(RecordAction(**W, execution_id="E-1", **said), by=by).refused_only("scope-exceeded")
+        story.fact(ExecutionActionRecorded(execution_id="E-1", action_id="A-1", **said)).finds_only("scope-exceeded")
+
+
+# ---- the version that it runs under
+
+STEPS: Final = (Step(step_id="decide", name="Decide", instructions=Ref(uri="how", dig=DIG), raci=Raci(A="ana")),)
+
+
+def of_a_process(**published: Any) -> Story:
+    """W-1 is under version 1 of refunds; version 2 has been published since."""
+    publish = PublishProcess(process_id="refunds", owner="ana", purpose="Money back")
+    story = Story().given(publish, DefineWork(**W, title="Refund", accountable="ana", process="refunds"))
+    again = PublishProcess(process_id="refunds", owner="ana", purpose="Money back, faster", **published)
+    return story.given(again)
+
+
+def test_an_execution_names_the_version_that_it_runs_under() -> None:
+    story = of_a_process()
+    story.when(StartExecution(**W, execution_id="E-1")).then(ExecutionStarted)
+    assert story.log()[-1].event.data.process_version == 1
+    other = of_a_process()
+    other.fact(ExecutionStarted(execution_id="E-1", executor="ana")).finds_only("version-unnamed")
+
+
+def test_what_was_begun_under_a_version_is_finished_under_it() -> None:
+    of_a_process().later(days=400).fact(
+        ExecutionStarted(execution_id="E-1", executor="ana", process_version=1)
+    ).finds_nothing()
+
+
+def test_after_its_grace_an_old_version_is_drift_for_everybody_who_starts_under_it() -> None:
+    story = of_a_process(grace=timedelta(days=1))
+    story.when(StartExecution(**W, execution_id="E-1")).then(ExecutionStarted)
+    assert story.findings() == {}
+    story.later(days=2).given(execute("failed"))
+    story.when(StartExecution(**W, execution_id="E-2")).then(ExecutionStarted)
+    assert story.findings() == {story.log()[-1].position: {"drift"}}
+    for number in range(3, 9):
+        late = ExecutionStarted(execution_id=f"E-{number}", executor="ben", process_version=1)
+        story.fact(late).finds_only("drift")
+    story.fact(ExecutionStarted(execution_id="E-9", executor="ben", process_version=2)).finds_nothing()
+
+
+def test_instructions_are_named_and_are_those_that_stand() -> None:
+    story = running()
+    unsaid = ExecutionStarted(execution_id="E-2", executor="bot", delegation_id="D-1")
+    story.fact(unsaid).finds_only("version-unnamed")
+    other = ExecutionStarted(execution_id="E-3", executor="bot", delegation_id="D-1", instructions_dig=OTHER)
+    story.fact(other).finds_only("drift")
+    story.when(StartExecution(**W, execution_id="E-4", instructions_dig=OTHER), by="bot").then(ExecutionStarted)
+    assert "drift" in story.findings()[story.log()[-1].position]
+
+
+def test_without_any_others_the_instructions_of_the_step_stand() -> None:
+    story = Story()
+    story.fact(ProcessPublished(version=1, owner="ana", steps=STEPS), on="process/refunds")
+    story.given(DefineWork(**W, title="Refund", accountable="ana", process="refunds"))
+    story.given(StartExecution(**W, execution_id="E-1", step_id="decide"))
+    assert story.log()[-1].event.data.instructions_dig == DIG

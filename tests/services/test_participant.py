@@ -1,23 +1,51 @@
-"""Participants: who takes part, who sponsors and succeeds whom, and in which roles."""
+"""Participants: who takes part, who leads and succeeds whom, in which roles and teams, who is away or suspended."""
 
+from datetime import timedelta
 from typing import Any, Final
 
 import pytest
 
+from attorn.contracts.context import AddNote, NoteAdded
 from attorn.contracts.participant import (
+    AbsenceDeclared,
+    AbsenceEnded,
+    AddTeamMember,
+    AttestationGiven,
+    Capacity,
+    ChangeManager,
     DeactivateParticipant,
+    DeclareAbsence,
+    EndAbsence,
+    GiveAttestation,
     GrantRole,
     ParticipantDeactivated,
+    ParticipantKeyRegistered,
+    ParticipantKeyRevoked,
+    ParticipantManagerChanged,
     ParticipantRegistered,
+    ParticipantResumed,
+    ParticipantSuspended,
+    ParticipantUpdated,
+    RegisterKey,
     RegisterParticipant,
+    RemoveTeamMember,
+    ResumeParticipant,
+    RevokeKey,
     RevokeRole,
     RoleGranted,
     RoleRevoked,
+    SigningKey,
+    SuspendParticipant,
+    TeamMemberAdded,
+    TeamMemberRemoved,
+    UpdateParticipant,
 )
 from attorn.contracts.policy import PolicyRules, PublishPolicy, ReviewRules
 from attorn.contracts.process import PublishProcess
 from attorn.contracts.source import RegisterSource
 from attorn.contracts.work import DefineWork
+from attorn.projections.directory import AsOf
+from attorn.projections.workforce import line, org_chart
 from story import BEGIN, Story
 
 
@@ -87,9 +115,9 @@ def test_a_role_is_granted_for_longer_and_revoked() -> None:
 
 @pytest.mark.parametrize("id", ["bot", "crew", "erp"])
 def test_a_custodian_is_a_person(id: str) -> None:
-    Story().when(GrantRole(participant_id=id, role="custodian")).refused_only("custodian-human")
+    Story().when(GrantRole(participant_id=id, role="custodian"), by="root").refused_only("custodian-human")
     story = Story()
-    story.fact(RoleGranted(role="custodian"), on=f"participant/{id}").finds_only("custodian-human")
+    story.fact(RoleGranted(role="custodian"), on=f"participant/{id}").finds_only("custodian-human", "role-authority")
     assert story.people().root_custodian() == "root"
 
 
@@ -101,7 +129,7 @@ REVIEW: Final = PolicyRules(review=ReviewRules(human_required=False))
     [
         register("new", "agent", "ana"),
         DeactivateParticipant(participant_id="ben", successor="carla"),
-        GrantRole(participant_id="bot", role="admin"),
+        GrantRole(participant_id="ben", role="reviewer"),
         PublishPolicy(policy_id="check", kind="review", rules=REVIEW),
         PublishProcess(process_id="refunds", owner="ana"),
         RegisterSource(source_id="crm", uri="https://crm.example", custodian="ana"),
@@ -109,5 +137,324 @@ REVIEW: Final = PolicyRules(review=ReviewRules(human_required=False))
     ids=lambda command: command.verb,
 )
 def test_people_and_rules_are_for_people_to_change(command: Any) -> None:
-    Story().when(command, by="bot").refused_only("undelegated-execution")
+    Story().when(command, by="bot").refused("undelegated-execution")
     assert Story().when(command, by="ana").recorded
+
+
+# ---- what is known of somebody
+
+
+def test_an_update_says_what_is_new_and_what_was() -> None:
+    story = Story()
+    story.when(UpdateParticipant(participant_id="bot", display_name="Bot two", capacity=Capacity(wip=3))).then(
+        ParticipantUpdated(
+            display_name="Bot two", capacity=Capacity(wip=3), was={"display_name": "Bot", "capacity": None}
+        )
+    )
+    story.when(UpdateParticipant(participant_id="bot", display_name="Bot two")).then_nothing()
+    story.when(UpdateParticipant(participant_id="bot", capabilities=("writing",))).then(
+        ParticipantUpdated(capabilities=("writing",), was={"capabilities": []})
+    )
+    people = story.people()
+    assert people.name("bot") == "Bot two"
+    assert people.participants["bot"].capabilities == ("writing",)
+
+
+def test_a_new_sponsor_is_a_person_who_is_here() -> None:
+    story = Story()
+    for sponsor in ("scout", "crew", "zed"):
+        story.when(UpdateParticipant(participant_id="bot", sponsor=sponsor)).refused_only("sponsor-human")
+    story.fact(ParticipantUpdated(sponsor="scout"), on="participant/bot").finds_only("sponsor-human")
+    story.when(UpdateParticipant(participant_id="bot", sponsor="ben")).then(ParticipantUpdated)
+    story.when(UpdateParticipant(participant_id="zed", org_unit="x")).refused_only("unregistered-actor")
+
+
+# ---- who leads whom (I5)
+
+
+def test_reporting_lines_have_no_cycle_and_end_at_a_person_who_is_here() -> None:
+    story = Story().given(
+        ChangeManager(participant_id="ben", new="ana"), ChangeManager(participant_id="bot", new="ben")
+    )
+    story.when(ChangeManager(participant_id="ana", new="ben")).refused_only("manager-human")
+    story.when(ChangeManager(participant_id="ana", new="bot")).refused_only("manager-human")
+    story.when(ChangeManager(participant_id="ana", new="ana")).refused_only("manager-human")
+    story.when(ChangeManager(participant_id="carla", new="zed")).refused_only("manager-human")
+    story.when(ChangeManager(participant_id="carla", new="crew")).refused_only("manager-human")
+    story.fact(ParticipantManagerChanged(new="bot"), on="participant/ana").finds_only("manager-human")
+
+
+def test_a_change_of_manager_says_who_it_was() -> None:
+    story = Story()
+    story.when(ChangeManager(participant_id="bot", new="ben")).then(ParticipantManagerChanged(new="ben"))
+    story.when(ChangeManager(participant_id="bot", new="ben")).then_nothing()
+    story.when(ChangeManager(participant_id="bot")).then(ParticipantManagerChanged(old="ben"))
+    assert line(story.people(), "bot").path == ("bot", "ana"), "an agent without a superior is led by its sponsor"
+
+
+def test_nobody_is_registered_below_nobody() -> None:
+    new = RegisterParticipant(participant_id="dana", kind="human", display_name="Dana", reports_to="zed")
+    Story().when(new).refused_only("manager-human")
+    Story().fact(
+        ParticipantRegistered(participant_id="dana", kind="human", display_name="Dana", reports_to="dana")
+    ).finds_only("manager-human")
+
+
+def test_every_agent_is_led_by_a_person_who_is_here_whoever_leaves() -> None:
+    story = Story().given(
+        ChangeManager(participant_id="scout", new="bot"), ChangeManager(participant_id="bot", new="ben")
+    )
+    story.when(register("rogue", "agent")).refused_only("sponsor-human")
+    assert line(story.people(), "scout").path == ("scout", "bot", "ben")
+
+    # The agent in between goes without a successor, the person with one, and so does the sponsor of both.
+    story.given(DeactivateParticipant(participant_id="bot"))
+    assert line(story.people(), "scout").person == "ben"
+    story.given(
+        DeactivateParticipant(participant_id="ben", successor="carla"),
+        DeactivateParticipant(participant_id="ana", successor="carla"),
+        by="root",
+    )
+    people = story.people()
+    assert line(people, "scout").path == ("scout", "carla")
+    assert people.successor(people.participants["scout"].sponsor or "") == "carla"
+    assert all(seat.problem is None for seat in org_chart(people))
+
+
+def test_the_chart_of_a_day_shows_both_kinds_and_every_agent_ends_at_a_person() -> None:
+    story = Story().given(
+        RegisterParticipant(participant_id="helper", kind="agent", display_name="Helper", sponsor="carla",
+                            external_party="Bots & Co", org_unit="Finance"),
+        ChangeManager(participant_id="bot", new="ben"),
+        ChangeManager(participant_id="ben", new="carla"),
+    )  # fmt: skip
+    before = story.now
+    story.later(days=1).given(
+        ChangeManager(participant_id="bot", new="carla"), DeactivateParticipant(participant_id="scout")
+    )
+
+    then = {seat.id: seat for seat in org_chart(story.people(), AsOf(at=before))}
+    now = {seat.id: seat for seat in org_chart(story.people())}
+    assert then["bot"].path == ("ben", "carla")
+    assert now["bot"].path == ("carla",)
+    assert "scout" in then and "scout" not in now
+    assert (now["helper"].external_party, now["helper"].org_unit) == ("Bots & Co", "Finance")
+    for chart in (then, now):
+        for seat in chart.values():
+            assert seat.id not in seat.path
+            if seat.kind in ("agent", "system"):
+                assert seat.person is not None and chart[seat.person].kind == "human" and seat.problem is None
+
+
+def test_a_cycle_that_was_reported_is_shown_and_does_not_hang_the_chart() -> None:
+    story = Story()
+    story.fact(ParticipantManagerChanged(new="ben"), on="participant/ana")
+    story.fact(ParticipantManagerChanged(new="ana"), on="participant/ben").finds("manager-human")
+    seat = next(seat for seat in org_chart(story.people()) if seat.id == "ana")
+    assert seat.problem == "the line above ana leads back to ana"
+
+
+# ---- the stop switch
+
+
+def test_who_is_suspended_is_stopped_until_somebody_else_resumes_them() -> None:
+    story = Story()
+    story.when(SuspendParticipant(participant_id="ben", reason="odd")).then(ParticipantSuspended(reason="odd"))
+    story.when(SuspendParticipant(participant_id="ben")).then_nothing()
+    story.when(SuspendParticipant(participant_id="ben", scope="process/refunds")).then_nothing()
+    story.when(ResumeParticipant(participant_id="ben"), by="ben").refused("actor-suspended")
+    story.when(GrantRole(participant_id="ben", role="reviewer"), by="ben").refused("actor-suspended")
+    story.when(ResumeParticipant(participant_id="ben")).then(ParticipantResumed)
+    story.when(ResumeParticipant(participant_id="ben")).then_nothing()
+    story.when(GrantRole(participant_id="ben", role="reviewer"), by="ben").then(RoleGranted)
+
+
+def test_a_system_that_is_suspended_is_found_to_go_on() -> None:
+    story = Story().given(SuspendParticipant(participant_id="erp"))
+    story.fact(ParticipantUpdated(org_unit="Store"), on="participant/ben").finds_only("actor-suspended")
+
+
+def test_who_is_suspended_does_nothing_to_work_where_they_are() -> None:
+    work = DefineWork(work_id="W-1", title="Refund", accountable="ana", process="refunds")
+    story = Story().given(PublishProcess(process_id="refunds", owner="ana"), work)
+    story.given(SuspendParticipant(participant_id="ben", scope="process/refunds"))
+    story.when(AddNote(work_id="W-1", text="hm"), by="ben").refused_only("actor-suspended")
+    story.given(DefineWork(work_id="W-2", title="Claim", accountable="ana"))
+    story.when(AddNote(work_id="W-2", text="hm"), by="ben").then(NoteAdded)
+    story.given(SuspendParticipant(participant_id="erp"))
+    story.fact(NoteAdded(text="told"), on="work/W-2").finds_only("actor-suspended")
+    story.fact(NoteAdded(text="told"), on="work/W-2", source="crm").finds_nothing()
+
+
+def test_a_suspension_holds_in_its_scope() -> None:
+    story = Story().given(SuspendParticipant(participant_id="bot", scope="process/refunds"))
+    people = story.people()
+    assert people.is_suspended("bot", "process/refunds")
+    assert not people.is_suspended("bot", "process/claims") and not people.is_suspended("bot")
+    story.given(ResumeParticipant(participant_id="bot"))
+    assert not story.people().is_suspended("bot", "process/refunds")
+
+
+# ---- teams
+
+
+def test_a_team_is_made_of_people_agents_and_teams() -> None:
+    story = Story().given(register("night", "team"))
+    story.when(AddTeamMember(team_id="crew", member="ana")).then(TeamMemberAdded(member="ana"))
+    story.when(AddTeamMember(team_id="crew", member="ana")).then_nothing()
+    story.given(AddTeamMember(team_id="night", member="bot"), AddTeamMember(team_id="crew", member="night"))
+    assert story.people().members("crew") == ("ana", "bot")
+    story.when(RemoveTeamMember(team_id="crew", member="ana")).then(TeamMemberRemoved(member="ana"))
+    story.when(RemoveTeamMember(team_id="crew", member="ana")).then_nothing()
+    assert story.people().members("crew") == ("bot",)
+
+
+@pytest.mark.parametrize(("team", "member"), [("crew", "erp"), ("crew", "zed"), ("crew", "crew"), ("ana", "ben"),
+                                              ("deep", "crew")])  # fmt: skip
+def test_a_team_is_not_made_of_systems_strangers_or_itself(team: str, member: str) -> None:
+    story = Story().given(register("night", "team"), register("deep", "team"))
+    story.given(AddTeamMember(team_id="crew", member="night"), AddTeamMember(team_id="night", member="deep"))
+    story.when(AddTeamMember(team_id=team, member=member)).refused_only("team-member")
+    story.fact(TeamMemberAdded(member=member), on=f"participant/{team}").finds_only("team-member")
+
+
+# ---- roles
+
+
+def test_the_custodian_and_admins_say_who_is_admin_and_who_is_custodian() -> None:
+    story = Story()
+    for role in ("admin", "custodian"):
+        story.when(GrantRole(participant_id="ana", role=role), by="ana").refused_only("role-authority")
+    story.given(GrantRole(participant_id="carla", role="admin"), by="root")
+    story.when(GrantRole(participant_id="ben", role="admin"), by="carla").then(RoleGranted)
+    story.when(GrantRole(participant_id="ben", role="reviewer"), by="ana").refused_only("role-authority")
+    story.when(RevokeRole(participant_id="ben", role="admin"), by="ana").refused_only("role-authority")
+    story.fact(RoleGranted(role="admin"), on="participant/ana").finds_only("role-authority")
+    story.fact(RoleRevoked(role="admin"), on="participant/carla").finds_only("role-authority")
+
+
+def test_nobody_makes_themselves_admin_and_an_admin_may_step_back() -> None:
+    story = Story().given(GrantRole(participant_id="carla", role="admin"), by="root")
+    story.fact(RoleGranted(role="admin"), on="participant/ana", source="ana").finds_only("role-authority")
+    story.fact(RoleGranted(role="custodian"), on="participant/ben", source="ben").finds_only("role-authority")
+    story.when(RevokeRole(participant_id="carla", role="admin"), by="carla").then(RoleRevoked)
+
+
+def test_the_owner_of_a_process_says_who_reviews_in_it_and_no_more() -> None:
+    story = Story().given(GrantRole(participant_id="carla", role="admin"), by="root")
+    story.given(PublishProcess(process_id="refunds", owner="ana"))
+    story.when(GrantRole(participant_id="ben", role="reviewer", scope="process/refunds"), by="ana").then(RoleGranted)
+    story.when(GrantRole(participant_id="ben", role="reviewer", scope="process/claims"), by="ana").refused_only(
+        "role-authority"
+    )
+    story.when(
+        GrantRole(participant_id="ben", role="workflow_architect", scope="process/refunds"), by="ana"
+    ).refused_only("role-authority")
+
+
+def test_a_role_holds_in_its_scope_until_its_day() -> None:
+    story = Story().given(
+        GrantRole(participant_id="ben", role="auditor", scope="process/refunds", valid_until=BEGIN + timedelta(days=1))
+    )
+    people = story.people()
+    assert people.has_role("ben", "auditor", "process/refunds", BEGIN)
+    assert not people.has_role("ben", "auditor", "process/claims", BEGIN)
+    assert not people.has_role("ben", "auditor", "process/refunds", BEGIN + timedelta(days=2))
+    assert people.somebody_is("auditor", "process/refunds", BEGIN)
+
+
+# ---- who is away
+
+
+WEEK: Final = timedelta(days=7)
+
+
+def away(id: str = "ana", substitute: str = "ben", **said: Any) -> DeclareAbsence:
+    return DeclareAbsence(participant_id=id, substitute=substitute, **({"from_": BEGIN, "until": BEGIN + WEEK} | said))
+
+
+def test_while_somebody_is_away_their_substitute_stands_in() -> None:
+    story = Story()
+    story.when(away(covers=("review", "escalation"))).then(AbsenceDeclared)
+    story.when(away(covers=("review", "escalation"))).then_nothing()
+    people, during = story.people(), BEGIN + timedelta(days=3)
+    assert people.substitute("ana", "review", during) == "ben"
+    assert people.substitute("ana", "accountability", during) == "ana"
+    assert people.substitute("ana", "review", BEGIN + timedelta(days=8)) == "ana"
+
+    story.given(away("ben", "carla"))
+    assert story.people().substitute("ana", "review", during) == "carla"
+    story.given(away("carla", "ana"))
+    assert story.people().substitute("ana", "review", during) is None
+
+
+def test_whoever_comes_back_early_is_here_again_and_keeps_the_holiday_ahead() -> None:
+    december = BEGIN + timedelta(days=200)
+    story = Story().given(away(), away(from_=december, until=december + WEEK))
+    story.later(days=2).when(EndAbsence(participant_id="ana")).then(AbsenceEnded)
+    people = story.people()
+    assert people.substitute("ana", "review", BEGIN + timedelta(days=1)) == "ben"
+    assert people.substitute("ana", "review", BEGIN + timedelta(days=3)) == "ana"
+    assert people.substitute("ana", "review", december + timedelta(days=1)) == "ben"
+    story.when(EndAbsence(participant_id="ana")).then(AbsenceEnded)
+    assert story.people().substitute("ana", "review", december + timedelta(days=1)) == "ana"
+    story.when(EndAbsence(participant_id="ana")).then_nothing()
+
+
+@pytest.mark.parametrize(
+    "absence",
+    [
+        away(substitute="ana"),
+        away(substitute="bot"),
+        away(substitute="zed"),
+        away("bot"),
+        away(until=BEGIN),
+        away(covers=()),
+    ],
+)
+def test_an_absence_has_an_end_and_a_person_who_stands_in(absence: DeclareAbsence) -> None:
+    Story().when(absence).refused_only("absence-covered")
+
+
+def test_an_absence_that_nobody_covers_is_a_finding() -> None:
+    absence = AbsenceDeclared(from_=BEGIN, until=BEGIN + WEEK)
+    Story().fact(absence, on="participant/ana").finds_only("absence-covered")
+
+
+# ---- keys, and words that are vouched for
+
+
+def test_a_key_speaks_for_its_owner_from_its_position_until_it_is_revoked() -> None:
+    story = Story()
+    key = RegisterKey(participant_id="ana", key_id="laptop", public_key="abc", valid_from=100)
+    story.when(key).then(ParticipantKeyRegistered)
+    story.when(key).then_nothing()
+    story.when(RegisterKey(participant_id="ana", key_id="laptop", public_key="other")).refused_only("key-known")
+    story.when(RevokeKey(participant_id="ana", key_id="phone")).refused_only("key-known")
+    story.when(RevokeKey(participant_id="ana", key_id="laptop", valid_from=200)).then(ParticipantKeyRevoked)
+    story.when(RevokeKey(participant_id="ana", key_id="laptop")).then_nothing()
+    story.fact(ParticipantKeyRevoked(key_id="laptop"), on="participant/ana").finds_only("key-known")
+    people = story.people()
+    assert [people.key("ana", "laptop", position) for position in (99, 100, 199, 200)] == [None, "abc", "abc", None]
+
+
+def test_a_key_that_somebody_came_with_is_known() -> None:
+    keys = (SigningKey(key_id="k", public_key="abc"),)
+    new = RegisterParticipant(participant_id="dana", kind="human", display_name="Dana", signing_keys=keys)
+    story = Story().given(new)
+    story.when(RegisterKey(participant_id="dana", key_id="k", public_key="other")).refused_only("key-known")
+    assert story.people().key("dana", "k", 1_000) == "abc"
+    assert story.people().key("dana", "k", 1) is None, "a key speaks from where it was registered on"
+
+
+def test_people_vouch_in_their_own_name_for_what_there_is() -> None:
+    story = Story().given(PublishProcess(process_id="refunds", owner="ana"))
+    vouch = GiveAttestation(participant_id="ana", subject="process/refunds", statement="still so")
+    story.when(vouch).then(AttestationGiven)
+    story.when(vouch, by="ben").refused_only("attestation-own")
+    story.when(GiveAttestation(participant_id="ana", subject="process/unheard-of", statement="so")).refused_only(
+        "attestation-own"
+    )
+    said = AttestationGiven(subject="process/refunds", statement="so")
+    story.fact(said, on="participant/bot").finds_only("attestation-own")
+    story.fact(said, on="participant/ben").finds_nothing()

@@ -1,11 +1,12 @@
 """Review: whose verdict counts, on which bytes; and what goes out, and what does not."""
 
+from datetime import timedelta
 from typing import Any, Final
 
 import pytest
 
 from attorn.contracts.delegation import DelegateWork
-from attorn.contracts.execution import ExecuteWork, StartExecution
+from attorn.contracts.execution import ExecuteWork, StartExecution, WorkExecuted
 from attorn.contracts.ids import Pinned
 from attorn.contracts.output import (
     Output,
@@ -15,18 +16,27 @@ from attorn.contracts.output import (
     ReleaseOutput,
     WithdrawOutput,
 )
-from attorn.contracts.participant import RegisterParticipant
-from attorn.contracts.policy import PolicyRules, PublishPolicy, ReviewRules
+from attorn.contracts.participant import RegisterParticipant, RoleRevoked
+from attorn.contracts.policy import AuthorityRules, PolicyRules, PublishPolicy, ReviewRules
 from attorn.contracts.process import PublishProcess
 from attorn.contracts.review import (
+    ClaimReview,
     RequestReview,
+    ReviewClaimed,
+    ReviewExpired,
     ReviewInvalidated,
     ReviewRequested,
+    ReviewSkipped,
+    ReviewUnclaimed,
     ReviewWithdrawn,
     ReviewWork,
+    Sampling,
+    UnclaimReview,
+    WithdrawReview,
     WorkReviewed,
+    draw,
 )
-from attorn.contracts.work import CompleteWork, DefineWork, SubmitWork, VerifyWork, WorkCompleted
+from attorn.contracts.work import CompleteWork, DefineWork, ReopenWork, SubmitWork, VerifyWork, WorkCompleted
 from story import Story
 
 W: Final = {"work_id": "W-1"}
@@ -42,7 +52,7 @@ def in_review(**rules: Any) -> Story:
         Story()
         .given(policy, PublishProcess(process_id="refunds", owner="carla", review_policy="check"))
         .given(DefineWork(**W, title="Refund", accountable="ana", process="refunds"))
-        .given(DelegateWork(**W, delegation_id="D-1", delegate="bot"))
+        .given(DelegateWork(**W, delegation_id="D-1", delegate="bot", autonomy="act"))
         .given(StartExecution(**W, execution_id="E-1"), hand_in("E-1", DIG), by="bot")
     )
 
@@ -64,6 +74,9 @@ def judged(by: str, verdict: Any = "approved", dig: str = DIG, **said: Any) -> W
 
 
 RELEASE: Final = ReleaseOutput(**W, output_id="O-1", to="customer")
+WAIVE: Final = judge("waived", authority="agreed in writing")
+CLAIM: Final = ClaimReview(**W, review_id="E-1-R1")
+UNCLAIM: Final = UnclaimReview(**W, review_id="E-1-R1")
 EDIT: Final = judge("edited", new_output=Output(output_id="O-1", dig=NEW))
 
 
@@ -147,17 +160,34 @@ def test_only_an_edit_says_what_the_output_is_now(verdict: ReviewWork) -> None:
 @pytest.mark.parametrize("by", ["carla", "root"])
 def test_a_review_is_waived_by_who_has_the_authority(by: str) -> None:
     story = in_review().granted("root", "admin")
-    story.when(judge("waived"), by=by).then(WorkReviewed)
+    story.when(WAIVE, by=by).then(WorkReviewed)
     story.when(RELEASE).then(OutputReleased)
 
 
 @pytest.mark.parametrize("by", ["ana", "ben"])
 def test_a_review_is_waived_by_nobody_else(by: str) -> None:
-    in_review().when(judge("waived"), by=by).refused_only("control-bypassed")
+    in_review().when(WAIVE, by=by).refused_only("control-bypassed")
+
+
+def test_a_policy_names_others_who_may_waive() -> None:
+    rules = PolicyRules(authority=AuthorityRules(may_waive_review=("ben", "auditor")))
+    may = PublishPolicy(policy_id="may", kind="authority", rules=rules)
+    in_review().given(may).when(WAIVE, by="ben").then(WorkReviewed)
+    story = in_review().given(may).granted("ana", "auditor")
+    story.when(WAIVE, by="ana").then(WorkReviewed)
+    # What was waived by right stays so.
+    story.fact(RoleRevoked(role="auditor"), on="participant/ana")
+    story.when(RELEASE).then(OutputReleased)
+
+
+def test_a_waiver_says_on_what_ground() -> None:
+    story = in_review()
+    story.when(judge("waived", authority=" "), by="carla").refused_only("control-bypassed")
+    story.fact(judged("carla", "waived")).finds_only("control-bypassed")
 
 
 def test_a_waiver_stays_good_when_the_process_has_another_owner() -> None:
-    story = in_review().given(judge("waived"), by="carla")
+    story = in_review().given(WAIVE, by="carla")
     story.given(PublishProcess(process_id="refunds", owner="ben", review_policy="check"))
     story.when(RELEASE).then(OutputReleased)
 
@@ -232,3 +262,261 @@ def test_what_is_not_there_is_neither_released_nor_withdrawn(command: Any) -> No
 
 def test_a_review_is_of_bytes_that_are_there() -> None:
     in_review().when(RequestReview(**W, output_id="O-1", output_dig=NEW)).refused_only("review-digest")
+
+
+class TestClaims:
+    def test_who_looks_at_an_output_has_it_until_they_leave_it(self) -> None:
+        story = in_review()
+        story.when(CLAIM, by="ben").then(
+            ReviewClaimed(review_id="E-1-R1", output_id="O-1", output_dig=DIG, reviewer="ben")
+        )
+        story.when(CLAIM, by="ben").then_nothing()
+        story.when(CLAIM, by="root").refused_only("review-claimed")
+        story.when(UNCLAIM, by="ben").then(ReviewUnclaimed)
+        story.when(UNCLAIM, by="ben").then_nothing()
+        story.when(CLAIM, by="root").then(ReviewClaimed)
+
+    def test_nobody_else_gives_the_verdict_meanwhile_but_who_has_authority(self) -> None:
+        dora = RegisterParticipant(participant_id="dora", kind="human", display_name="Dora")
+        story = in_review().given(dora).given(CLAIM, by="ben")
+        story.when(judge(), by="dora").refused_only("review-claimed")
+        story.fact(judged("dora", "rejected")).finds_only("review-claimed")
+        story = in_review().given(CLAIM, by="ben")
+        story.when(judge(), by="carla").then(WorkReviewed)
+
+    def test_there_is_room_for_as_many_as_the_policy_wants(self) -> None:
+        story = in_review(reviewers_required=2).given(CLAIM, by="ben")
+        story.when(CLAIM, by="ana").then(ReviewClaimed)
+        story.when(CLAIM, by="root").refused_only("review-claimed")
+        story.given(judge(), by="ben")
+        story.when(CLAIM, by="root").refused_only("review-claimed")
+        story.when(judge(), by="ana").then(WorkReviewed)
+        story.when(RELEASE).then(OutputReleased)
+
+    def test_a_claim_lapses_when_it_said_it_would(self) -> None:
+        story = in_review()
+        story.given(ClaimReview(**W, review_id="E-1-R1", claim_until=story.now + timedelta(hours=1)), by="ben")
+        story.when(CLAIM, by="ana").refused_only("review-claimed")
+        story.later(hours=2).when(CLAIM, by="ana").then(ReviewClaimed)
+
+    def test_an_expired_claim_is_an_event_of_its_own(self) -> None:
+        story = in_review().given(CLAIM, by="ben")
+        unclaimed = ReviewUnclaimed(
+            review_id="E-1-R1", output_id="O-1", output_dig=DIG, reviewer="ben", cause="expired"
+        )
+        story.fact(unclaimed).finds_nothing()
+        story.when(CLAIM, by="ana").then(ReviewClaimed)
+
+    def test_it_is_taken_away_by_who_has_authority_and_by_nobody_else(self) -> None:
+        theirs = UnclaimReview(**W, review_id="E-1-R1", reviewer="ben")
+        story = in_review().given(CLAIM, by="ben").granted("root", "admin")
+        story.when(theirs, by="bot").refused_only("review-claimed")
+        story.when(theirs, by="root").then(ReviewUnclaimed)
+        story.fact(ReviewUnclaimed(review_id="E-1-R1", output_id="O-1", output_dig=DIG, reviewer="ben")).finds_only(
+            "review-claimed"
+        )
+
+    @pytest.mark.parametrize(
+        "by, rule",
+        [("bot", "self-review"), ("scout", "reviewer-human"), ("ben", "reviewer-excluded")],
+    )
+    def test_who_may_not_review_may_not_claim(self, by: str, rule: str) -> None:
+        story = in_review(excluded=("ben",))
+        story.when(CLAIM, by=by).refused(rule)
+        claimed = ReviewClaimed(review_id="E-1-R1", output_id="O-1", output_dig=DIG, reviewer=by)
+        story.fact(claimed).finds(rule)
+
+    def test_what_is_over_is_not_claimed(self) -> None:
+        in_review().given(judge(), by="ben").when(CLAIM, by="ana").refused_only("review-open")
+        in_review().when(ClaimReview(**W, review_id="R-9"), by="ben").refused_only("review-open")
+
+
+class TestMakers:
+    def test_who_made_an_earlier_version_does_not_review_the_next(self) -> None:
+        story = in_review(exclude_executor=False).given(EDIT, by="ben")
+        story.given(RequestReview(**W, review_id="R-2", output_id="O-1", output_dig=NEW))
+        story.given(judge("changes_requested", dig=NEW, review="R-2"), by="carla")
+        third = "sha256:" + "c" * 64
+        story.given(StartExecution(**W, execution_id="E-2"), hand_in("E-2", third), by="bot")
+        for maker in ("ben", "bot"):
+            story.when(judge(dig=third, review="E-2-R1"), by=maker).refused("self-review")
+        story.when(judge(dig=third, review="E-2-R1"), by="carla").then(WorkReviewed)
+
+    def test_who_made_what_an_output_replaces_does_not_review_it(self) -> None:
+        story = in_review(exclude_executor=False, human_required=False).given(judge("changes_requested"), by="carla")
+        other = Output(output_id="O-2", dig=NEW, supersedes="O-1")
+        story.given(DelegateWork(**W, delegation_id="D-2", delegate="scout"))
+        story.given(
+            StartExecution(**W, execution_id="E-2"),
+            ExecuteWork(**W, execution_id="E-2", result="completed", outputs=(other,)),
+            by="scout",
+        )
+        assert story.state().outputs["O-2"].makers == ("bot", "scout")
+        verdict = ReviewWork(**W, review_id="E-2-R1", output_id="O-2", output_dig=NEW, verdict="approved")
+        story.when(verdict, by="bot").refused("self-review")
+
+
+class TestInvalidation:
+    def test_changing_an_output_after_its_approval_invalidates_that_in_the_same_append(self) -> None:
+        story = in_review().given(judge(), by="ben").given(ReopenWork(**W))
+        story.given(StartExecution(**W, execution_id="E-2"), by="bot")
+        invalidated = ReviewInvalidated(review_id="E-1-R1", output_id="O-1", output_dig=DIG, cause=NEW)
+        story.when(hand_in("E-2", NEW), by="bot").then(WorkExecuted, invalidated, ReviewRequested)
+        assert story.state().reviews["E-1-R1"].status == "invalidated"
+        story.when(RELEASE).refused_only("control-bypassed")
+        story.given(judge(dig=NEW, review="E-2-R1"), by="ben")
+        story.when(RELEASE).then(OutputReleased(output_id="O-1", output_dig=NEW, to="customer"))
+
+    def test_an_edit_asks_others_again_about_the_new_bytes(self) -> None:
+        second = RequestReview(**W, review_id="R-2", output_id="O-1", output_dig=DIG, candidates=("carla",))
+        story = in_review().given(second)
+        invalidated = ReviewInvalidated(review_id="R-2", output_id="O-1", output_dig=DIG, cause=NEW)
+        asked = story.when(EDIT, by="ben", id="edit")
+        asked.then(WorkReviewed, invalidated, ReviewRequested)
+        again = asked.recorded[-1].data
+        assert (again.output_dig, again.candidates) == (NEW, ("carla",))
+        story.when(RELEASE).refused_only("control-bypassed")
+        story.given(judge(dig=NEW, review=again.review_id), by="carla")
+        story.when(RELEASE).then(OutputReleased)
+
+    def test_a_fact_that_changes_an_output_invalidates_by_the_fold_and_the_next_request_says_so(self) -> None:
+        story = in_review()
+        story.fact(OutputProduced(output=Output(output_id="O-1", dig=NEW))).finds_nothing()
+        assert story.state().reviews["E-1-R1"].status == "invalidated"
+        story.when(judge(), by="ben").refused("review-open", "review-digest")
+        again = RequestReview(**W, review_id="R-2", output_id="O-1", output_dig=NEW)
+        story.when(again).then(ReviewInvalidated, ReviewRequested)
+        story.given(judge(dig=NEW, review="R-2"), by="ben")
+        assert story.state().life.state == "submitted"
+        story.when(RELEASE).then(OutputReleased)
+
+    def test_it_names_what_the_output_is_now(self) -> None:
+        story = in_review()
+        told = ReviewInvalidated(review_id="E-1-R1", output_id="O-1", output_dig=DIG, cause=NEW)
+        story.fact(told).finds_only("review-digest")
+
+
+class TestSampling:
+    def story(self, rate: float, **rules: Any) -> Story:
+        return in_review(sample_rate=rate, **rules)
+
+    def test_what_is_not_drawn_goes_out_and_the_log_says_why(self) -> None:
+        story = self.story(0.0)
+        [skipped] = [r.event.data for r in story.log() if isinstance(r.event.data, ReviewSkipped)]
+        assert (skipped.output_dig, skipped.policy, skipped.sampling.rate) == (DIG, CHECK, 0)
+        assert skipped.sampling.drawn == draw(skipped.sampling.seed, DIG)
+        assert story.state().life.state == "submitted"
+        story.when(RELEASE).then(OutputReleased)
+
+    def test_an_auditor_draws_again_and_comes_to_the_same(self) -> None:
+        # Two hundred seeds: the share that is looked at is about what the policy says.
+        drawn = [draw(f"E-{n}@2026-03-02T09:00:00+00:00", DIG) for n in range(200)]
+        assert all(0 <= number < 1 for number in drawn)
+        assert 30 <= sum(number < 0.25 for number in drawn) <= 70
+        story = self.story(0.999999999)
+        [request] = [r.event.data for r in story.log() if isinstance(r.event.data, ReviewRequested)]
+        assert request.sampling.drawn == draw(request.sampling.seed, DIG) < request.sampling.rate
+        story.when(RELEASE).refused_only("control-bypassed")
+
+    def test_what_the_policy_names_is_looked_at_whatever_the_sample_says(self) -> None:
+        assert list(self.story(0.0, when='output.media_type == "text/html"').state().reviews) == []
+        for when in ('output.id == "O-1"', 'work.title.startsWith("Ref")', "output.confidence > 0.5"):
+            # The last one cannot be told: nobody said how sure they are. Then somebody looks.
+            assert list(self.story(0.0, when=when).state().reviews) == ["E-1-R1"]
+
+    def test_a_draw_that_was_reported_spares_nothing_who_reports_it_may_have_tried_seeds(self) -> None:
+        story = self.story(0.5)
+        story.given(OutputProduced(output=Output(output_id="O-1", dig=NEW)))
+        seed = next(seed for seed in map(str, range(100)) if draw(seed, NEW) >= 0.5)
+        sampling = Sampling(rate=0.5, drawn=draw(seed, NEW), seed=seed)
+        story.fact(ReviewSkipped(output_id="O-1", output_dig=NEW, policy=CHECK, sampling=sampling)).finds_only(
+            "review-sampling"
+        )
+        story.when(RELEASE).refused_only("control-bypassed")
+
+    def test_other_bytes_are_drawn_for_anew(self) -> None:
+        story = self.story(0.0)
+        story.fact(OutputProduced(output=Output(output_id="O-1", dig=NEW)))
+        story.when(RELEASE).refused_only("control-bypassed")
+
+    @pytest.mark.parametrize(
+        "sampling",
+        [
+            Sampling(rate=0.5, drawn=0.9, seed="mine"),
+            Sampling(rate=0.5),
+            Sampling(rate=0.9, drawn=draw("b", NEW), seed="b"),
+        ],
+        ids=["not what the seed draws", "no draw", "not the policy's rate"],
+    )
+    def test_a_draw_that_does_not_come_out_again_is_a_finding_and_spares_nothing(self, sampling: Sampling) -> None:
+        story = self.story(0.5)
+        story.given(OutputProduced(output=Output(output_id="O-1", dig=NEW)))
+        told = ReviewSkipped(output_id="O-1", output_dig=NEW, policy=CHECK, sampling=sampling)
+        story.fact(told).finds_only("review-sampling")
+        story.when(RELEASE).refused_only("control-bypassed")
+
+
+class TestCare:
+    """rubber-stamp-suspected: consent in less than a quarter of the time that the policy gives a look with care."""
+
+    def test_consent_at_a_glance_is_refused_and_what_was_reported_is_a_finding(self) -> None:
+        story = in_review(seconds_min=60)
+        story.when(judge(seconds_spent=3), by="ben").refused_only("rubber-stamp-suspected")
+        story.fact(judged("ben", seconds_spent=3)).finds_only("rubber-stamp-suspected")
+
+    def test_what_the_log_knows_counts_before_what_is_said(self) -> None:
+        story = in_review(seconds_min=60).given(CLAIM, by="ben")
+        story.when(judge(seconds_spent=600), by="ben").refused_only("rubber-stamp-suspected")
+        story.later(minutes=2).when(judge(), by="ben").then(WorkReviewed)
+
+    def test_to_send_it_back_takes_no_time(self) -> None:
+        in_review(seconds_min=60).when(judge("rejected", seconds_spent=1), by="ben").then(WorkReviewed)
+        in_review(seconds_min=60).when(judge(seconds_spent=20), by="ben").then(WorkReviewed)
+
+
+class TestEnds:
+    REVIEW: Final = {"review_id": "E-1-R1", "output_id": "O-1", "output_dig": DIG}
+
+    def test_who_asked_for_a_review_or_has_authority_withdraws_it(self) -> None:
+        def asked() -> Story:
+            story = in_review().given(judge(), by="ben")
+            return story.given(RequestReview(**W, review_id="R-2", output_id="O-1", output_dig=DIG), by="ben")
+
+        withdraw = WithdrawReview(**W, review_id="R-2")
+        asked().when(withdraw, by="ben").then(ReviewWithdrawn)
+        asked().when(withdraw, by="carla").then(ReviewWithdrawn)
+        asked().when(withdraw, by="bot").refused_only("review-open")
+        story = asked().given(withdraw, by="ben")
+        story.when(withdraw, by="ben").then_nothing()
+        story.when(RELEASE).then(OutputReleased)
+
+    def test_what_the_policy_asks_for_is_waived_and_not_withdrawn_by_who_hands_in(self) -> None:
+        story = in_review()
+        story.when(WithdrawReview(**W, review_id="E-1-R1"), by="bot").refused_only("review-open")
+        story.given(WithdrawReview(**W, review_id="E-1-R1"), by="carla")
+        story.when(RELEASE).refused_only("control-bypassed")
+
+    def test_a_review_that_nobody_gave_is_expired_and_can_still_be_given(self) -> None:
+        story = in_review()
+        story.fact(ReviewExpired(**self.REVIEW)).finds_nothing()
+        assert story.state().reviews["E-1-R1"].status == "expired"
+        assert story.state().life.state == "in_review"
+        story.when(RELEASE).refused_only("control-bypassed")
+        story.when(judge(), by="ben").then(WorkReviewed)
+        story.fact(ReviewExpired(**self.REVIEW)).finds_only("review-open")
+
+    def test_a_review_is_asked_for_once(self) -> None:
+        story = in_review().given(RequestReview(**W, review_id="R-2", output_id="O-1", output_dig=DIG))
+        story.when(RequestReview(**W, review_id="R-2", output_id="O-1", output_dig=DIG)).then_nothing()
+        story.when(RequestReview(**W, review_id="R-2", output_id="O-1", output_dig=DIG, candidates=("ben",))).refused(
+            "review-open"
+        )
+
+    def test_whoever_asks_for_a_review_asks_those_whom_the_policy_names(self) -> None:
+        story = in_review(candidates=("ben", "bot"), excluded=("scout",)).given(judge(), by="ben")
+        story.given(RequestReview(**W, review_id="R-2", output_id="O-1", output_dig=DIG))
+        request = story.state().reviews["R-2"].request
+        assert (request.candidates, request.excluded) == (("ben",), ("bot", "scout"))
+        story.when(RequestReview(**W, output_id="O-1", output_dig=DIG, candidates=("zed",))).refused_only(
+            "unregistered-actor"
+        )

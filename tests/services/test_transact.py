@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from attorn.contracts import codec
 from attorn.contracts.accountability import AccountabilityTransferred, OfferAccountability, TransferAccountability
 from attorn.contracts.context import AddNote, NoteAdded
 from attorn.contracts.delegation import DelegateWork, RevokeDelegation
-from attorn.contracts.envelope import Entry
+from attorn.contracts.envelope import Entry, Recorded
 from attorn.contracts.escalation import EscalateWork, EscalationContext, ResolveEscalation
 from attorn.contracts.execution import ExecuteWork, ExecutionStarted, StartExecution, WorkExecuted
 from attorn.contracts.ids import Pinned
@@ -505,3 +506,72 @@ def test_long_streams_make_room_for_each_other_and_are_known_again(monkeypatch: 
 
 def _positions(replies: list[list[Receipt | Refused]]) -> list[int]:
     return [reply.position for batch in replies for reply in batch if isinstance(reply, Receipt)]
+
+
+def test_a_command_waits_for_its_turn_only_as_long_as_its_author_does() -> None:
+    story = Story().given(DEFINE)
+
+    async def crowd() -> list[Receipt | BaseException]:
+        await story.streams.take_turn("work/W-1")
+        patient = asyncio.create_task(carry_out(story.streams, AddNote(work_id="W-1", text="patient"), "k-1"))
+        hurried = msgspec.structs.replace(command(AddNote(work_id="W-1", text="hurried"), "k-2"), within_s=0.02)
+        outcomes = await asyncio.gather(transact(story.streams, hurried, DECIDERS[AddNote][1]), return_exceptions=True)
+        story.streams.end_turn("work/W-1")
+        return [*outcomes, await patient]
+
+    told, receipt = at_once(crowd())
+
+    assert isinstance(told, Unavailable) and told.recorded == "no"
+    assert isinstance(receipt, Receipt) and receipt.event_id == "k-1"
+    assert story.when(AddNote(work_id="W-1", text="after them")).receipt is not None
+
+
+def test_who_is_cancelled_while_he_waits_for_his_turn_leaves_it_to_the_next() -> None:
+    story = Story().given(DEFINE)
+
+    async def crowd() -> list[Receipt | BaseException]:
+        waiting = [
+            asyncio.create_task(carry_out(story.streams, AddNote(work_id="W-1", text=f"{number}"), f"k-{number}"))
+            for number in range(6)
+        ]
+        await asyncio.sleep(0)
+        for task in waiting[1::2]:
+            task.cancel()
+        return await asyncio.gather(*waiting, return_exceptions=True)
+
+    outcomes = at_once(crowd())
+
+    assert all(isinstance(outcome, Receipt) for outcome in outcomes[::2])
+    assert story.streams._turns == {}
+
+
+def test_a_command_for_a_stream_that_is_not_cached_asks_nothing_of_the_log_when_it_is_new() -> None:
+    class Counting(MemoryLedger):
+        reads = 0
+
+        async def read(self, stream: str) -> Sequence[Recorded]:
+            self.reads += 1
+            return await super().read(stream)
+
+    ledger = Counting()
+    streams = on(ledger)
+    at_once(carry_out(streams, DEFINE, "k-1"))
+    assert ledger.reads == 0
+
+    # Another process takes a stream that is there for new: it finds out, and nobody sees the difference.
+    other = on_again(ledger)
+    assert at_once(carry_out(other, AssignWork(work_id="W-1", executor="bot"), "k-2")).event_id == "k-2"
+    assert [recorded.version for recorded in at_once(ledger.read("work/W-1"))] == [1, 2]
+    third = on_again(ledger)
+    assert at_once(carry_out(third, DEFINE, "k-1")).position == at_once(ledger.read("work/W-1"))[0].position
+
+
+def on_again(ledger: MemoryLedger) -> Streams:
+    """One more service on a ledger that has the cast already."""
+
+    async def copy() -> Streams:
+        directory = PromptDirectory(ledger)
+        await directory.catch_up()
+        return Streams(ledger, RULES, directory)
+
+    return at_once(copy())

@@ -1,6 +1,7 @@
 """Work and who answers for it; and of every command, what asking twice does."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, Final
 
 import pytest
@@ -11,37 +12,77 @@ from attorn.contracts.accountability import (
     OfferAccountability,
     TransferAccountability,
 )
-from attorn.contracts.context import AddNote
-from attorn.contracts.delegation import AcceptDelegation, DeclineDelegation, DelegateWork, RevokeDelegation
+from attorn.contracts.claim import AcquireClaim, ReleaseClaim, RenewClaim, RevokeClaim
+from attorn.contracts.context import AddNote, ShareContext
+from attorn.contracts.deadline import SetDeadline
+from attorn.contracts.decision import AnswerRecommendation, MakeDecision, MakeRecommendation, RequestDecision
+from attorn.contracts.delegation import (
+    AcceptDelegation,
+    DeclineDelegation,
+    DelegateWork,
+    ExpireDelegation,
+    NarrowDelegation,
+    ResumeDelegation,
+    RevokeDelegation,
+    SuspendDelegation,
+)
+from attorn.contracts.dependency import AddDependency, BlockWork, BreakDependency, SatisfyDependency, UnblockWork
 from attorn.contracts.escalation import (
     AcknowledgeEscalation,
+    AdvanceEscalation,
     AnswerEscalation,
     CancelEscalation,
     EscalateWork,
     EscalationContext,
+    ReassignEscalation,
+    ReopenEscalation,
     ResolveEscalation,
+    Rung,
+    UnacknowledgeEscalation,
 )
 from attorn.contracts.execution import (
+    AdaptExecution,
     ExecuteWork,
     ExecutionStarted,
+    GuideExecution,
     ProgressExecution,
     ProvideInput,
     RecordAction,
     RequireInput,
     StartExecution,
 )
-from attorn.contracts.output import Output, ReleaseOutput, WithdrawOutput
+from attorn.contracts.finding import AcceptFinding, DismissFinding, RemediateFinding
+from attorn.contracts.handover import AcceptHandover, DeclineHandover, OfferHandover
+from attorn.contracts.ids import Ref
+from attorn.contracts.outcome import DefineOutcome, RecordBaseline, UpdateOutcome
+from attorn.contracts.output import Output, ProduceOutput, ReleaseOutput, ValidateOutput, WithdrawOutput
 from attorn.contracts.participant import (
+    AddTeamMember,
+    AgentDeployed,
+    ChangeManager,
     DeactivateParticipant,
+    DeclareAbsence,
+    DeployAgent,
+    EndAbsence,
+    GiveAttestation,
     GrantRole,
+    Oversight,
     ParticipantDeactivated,
+    RegisterKey,
     RegisterParticipant,
+    RemoveTeamMember,
+    ResumeParticipant,
+    RevokeKey,
     RevokeRole,
+    SuspendParticipant,
+    UndeployAgent,
+    UpdateParticipant,
 )
-from attorn.contracts.policy import PolicyRules, PublishPolicy, ReviewRules
-from attorn.contracts.process import PublishProcess, RetireProcess
+from attorn.contracts.policy import EscalationRules, PolicyRules, PublishPolicy, ReviewRules
+from attorn.contracts.process import MapProcess, PublishProcess, RetireProcess
 from attorn.contracts.refusal import Unreadable
-from attorn.contracts.review import RequestReview, ReviewWork
+from attorn.contracts.review import ClaimReview, RequestReview, ReviewWork, UnclaimReview, WithdrawReview
+from attorn.contracts.service_review import CloseServiceReview, HoldServiceReview, OpenServiceReview
 from attorn.contracts.source import RegisterSource
 from attorn.contracts.work import (
     AcceptanceCriterion,
@@ -51,11 +92,17 @@ from attorn.contracts.work import (
     ClarifyWork,
     CompleteWork,
     CriterionVerdict,
+    DeclineWork,
     DefineWork,
     FailWork,
     ReadyWork,
     ReopenWork,
+    ReprioritizeWork,
+    ResumeWork,
     SubmitWork,
+    SupersedeWork,
+    SuspendWork,
+    UnassignWork,
     VerifyWork,
     WorkClarified,
     WorkCompleted,
@@ -64,7 +111,7 @@ from attorn.contracts.work import (
     WorkReopened,
     WorkVerified,
 )
-from story import CAST, DECIDERS, Story
+from story import BEGIN, CAST, DECIDERS, Story
 
 W: Final = {"work_id": "W-1"}
 DIG: Final = "sha256:" + "a" * 64
@@ -102,11 +149,78 @@ def escalated() -> Story:
     return defined().given(EscalateWork(**W, escalation_id="X-1", reason="manual", context=STUCK))
 
 
+def in_review() -> Story:
+    return made().given(RequestReview(**W, review_id="R-1", output_id="O-1", output_dig=DIG))
+
+
+UNCLAIM: Final = UnclaimReview(**W, review_id="R-1")
+
+
+def taken_up() -> Story:
+    return escalated().given(AcknowledgeEscalation(**W, escalation_id="X-1"))
+
+
+def settled() -> Story:
+    return escalated().given(ResolveEscalation(**W, escalation_id="X-1", outcome="returned"))
+
+
 def process() -> Story:
     return Story().given(PublishProcess(process_id="refunds", owner="ana"))
 
 
+def assigned() -> Story:
+    return defined().given(AssignWork(**W, executor="ben"))
+
+
+def offered() -> Story:
+    return assigned().given(OfferHandover(**W, to="carla", handover_id="H-1"), by="ben")
+
+
+def waiting() -> Story:
+    return defined().given(AddDependency(**W, on="W-2"))
+
+
+def claimed() -> Story:
+    return Story().given(ORDER, by="ben")
+
+
+ORDER: Final = AcquireClaim(key="order/7", claim_id="C-1", lease=timedelta(hours=1))
+
+
 # Every command, given a past in which it is carried out; who gives it is Ana unless said otherwise.
+KEY: Final = RegisterKey(participant_id="ana", key_id="K-1", public_key="abc")
+MEMBER: Final = AddTeamMember(team_id="crew", member="ben")
+AWAY: Final = DeclareAbsence(participant_id="ben", from_=BEGIN, until=BEGIN + timedelta(days=9), substitute="carla")
+CALL: Final = OpenServiceReview(process_id="refunds", service_review_id="R-03", period="2026-03")
+HOLD: Final = HoldServiceReview(process_id="refunds", service_review_id="R-03", decisions=("go on",))
+TRUST: Final = DefineOutcome(outcome_id="trust", statement="Customers come back.")
+
+
+LADDER: Final = (Rung(rung=1, targets=("ben",), ack_within=timedelta(hours=1)),)
+ASKED: Final = PolicyRules(escalation=EscalationRules(ladder=LADDER))
+DEPLOY: Final = DeployAgent(
+    participant_id="bot",
+    process_id="refunds",
+    heartbeat=timedelta(minutes=5),
+    oversight=Oversight(review_every=timedelta(days=30)),
+)
+
+
+def may_be_deployed() -> Story:
+    return Story().given(
+        PublishPolicy(policy_id="help", kind="escalation", rules=ASKED),
+        MapProcess(process_id="refunds", origin="mined"),
+        PublishProcess(process_id="refunds", owner="ana", escalation_policy="help"),
+        GrantRole(participant_id="carla", role="agent_manager"),
+    )
+
+
+def at_work() -> Story:
+    story = Story()
+    story.fact(AgentDeployed(process_id="refunds"), on="participant/bot")
+    return story
+
+
 TWICE: Final[dict[type, tuple[Callable[[], Story], Any, str]]] = {
     type(command): (given, command, by)
     for given, command, by in (
@@ -126,23 +240,78 @@ TWICE: Final[dict[type, tuple[Callable[[], Story], Any, str]]] = {
         (entrusted, AcceptDelegation(**W, delegation_id="D-1"), "bot"),
         (entrusted, DeclineDelegation(**W, delegation_id="D-1"), "bot"),
         (entrusted, RevokeDelegation(**W, delegation_id="D-1"), "ana"),
+        (entrusted, NarrowDelegation(**W, delegation_id="D-1", activities=("look",)), "ana"),
+        (entrusted, SuspendDelegation(**W, delegation_id="D-1"), "ana"),
+        (
+            lambda: entrusted().given(SuspendDelegation(**W, delegation_id="D-1")),
+            ResumeDelegation(**W, delegation_id="D-1"),
+            "ana",
+        ),
+        (
+            lambda: defined().given(DelegateWork(**W, delegation_id="D-1", delegate="bot", valid_until=BEGIN)),
+            ExpireDelegation(**W, delegation_id="D-1"),
+            "ana",
+        ),
         (defined, StartExecution(**W, execution_id="E-1"), "ana"),
         (running, RequireInput(**W, execution_id="E-1", request_id="Q-1", from_="ana", question="Which?"), "ana"),
         (asking, ProvideInput(**W, request_id="Q-1", response="respond", answer={"order": 7}), "ana"),
         (running, ExecuteWork(**W, execution_id="E-1", result="completed"), "ana"),
+        (running, ProduceOutput(**W, output=Output(output_id="O-1", dig=DIG)), "ana"),
+        (
+            lambda: made().given(ClarifyWork(**W, changes={"acceptance_criteria": [{"id": "C-1", "text": "right"}]})),
+            ValidateOutput(**W, output_id="O-1", criterion_id="C-1", result="passed"),
+            "ana",
+        ),
+        (defined, MakeRecommendation(**W, recommendation_id="M-1", recommendation="Pay"), "bot"),
+        (
+            lambda: defined().given(MakeRecommendation(**W, recommendation_id="M-1", recommendation="Pay"), by="bot"),
+            AnswerRecommendation(**W, recommendation_id="M-1", answer="accepted"),
+            "ana",
+        ),
+        (defined, RequestDecision(**W, decision_id="N-1", question="How much?"), "ana"),
+        (
+            lambda: defined().given(RequestDecision(**W, decision_id="N-1", question="How much?")),
+            MakeDecision(**W, decision_id="N-1", chosen="All"),
+            "ana",
+        ),
         (made, RequestReview(**W, review_id="R-1", output_id="O-1", output_dig=DIG), "ana"),
         (
-            lambda: made().given(RequestReview(**W, review_id="R-1", output_id="O-1", output_dig=DIG)),
+            in_review,
             ReviewWork(**W, review_id="R-1", output_id="O-1", output_dig=DIG, verdict="approved"),
             "ben",
         ),
+        (in_review, ClaimReview(**W, review_id="R-1"), "ben"),
+        (lambda: in_review().given(ClaimReview(**W, review_id="R-1"), by="ben"), UNCLAIM, "ben"),
+        (in_review, WithdrawReview(**W, review_id="R-1"), "ana"),
         (made, ReleaseOutput(**W, output_id="O-1"), "ana"),
         (made, WithdrawOutput(**W, output_id="O-1"), "ana"),
         (defined, EscalateWork(**W, escalation_id="X-1", reason="manual", context=STUCK), "bot"),
         (escalated, AcknowledgeEscalation(**W, escalation_id="X-1"), "ana"),
+        (taken_up, UnacknowledgeEscalation(**W, escalation_id="X-1", cause="ill"), "ana"),
+        (escalated, ReassignEscalation(**W, escalation_id="X-1", to="carla"), "ana"),
+        (settled, ReopenEscalation(**W, escalation_id="X-1"), "ana"),
         (escalated, AnswerEscalation(**W, escalation_id="X-1", decision="Go on"), "ana"),
         (escalated, ResolveEscalation(**W, escalation_id="X-1", outcome="returned"), "ana"),
         (escalated, CancelEscalation(**W, escalation_id="X-1"), "ana"),
+        (defined, ReprioritizeWork(**W, priority="high"), "ana"),
+        (defined, SetDeadline(**W, new=BEGIN), "ana"),
+        (assigned, UnassignWork(**W), "ana"),
+        (assigned, DeclineWork(**W), "ben"),
+        (defined, SuspendWork(**W), "ana"),
+        (lambda: defined().given(SuspendWork(**W)), ResumeWork(**W), "ana"),
+        (defined, SupersedeWork(**W, duplicate_of="W-2"), "ana"),
+        (defined, ShareContext(**W, ref=Ref(uri="https://shop.example/7")), "ana"),
+        (assigned, OfferHandover(**W, to="carla", handover_id="H-1"), "ben"),
+        (offered, AcceptHandover(**W, handover_id="H-1"), "carla"),
+        (offered, DeclineHandover(**W, handover_id="H-1"), "carla"),
+        (defined, AddDependency(**W, on="W-2"), "ana"),
+        (waiting, SatisfyDependency(**W, on="W-2"), "ana"),
+        (waiting, BreakDependency(**W, on="W-2"), "ana"),
+        (defined, BlockWork(**W, reason="parts"), "ana"),
+        (lambda: defined().given(BlockWork(**W)), UnblockWork(**W), "ana"),
+        (Story, ORDER, "ben"),
+        (claimed, ReleaseClaim(key="order/7", claim_id="C-1"), "ben"),
+        (claimed, RevokeClaim(key="order/7", claim_id="C-1"), "root"),
         (Story, RegisterParticipant(participant_id="dana", kind="human", display_name="Dana"), "ana"),
         (Story, DeactivateParticipant(participant_id="ben", successor="carla"), "ana"),
         (Story, GrantRole(participant_id="ben", role="reviewer"), "ana"),
@@ -151,7 +320,34 @@ TWICE: Final[dict[type, tuple[Callable[[], Story], Any, str]]] = {
             RevokeRole(participant_id="ben", role="reviewer"),
             "ana",
         ),
+        (Story, UpdateParticipant(participant_id="bot", org_unit="After-sales"), "ana"),
+        (Story, SuspendParticipant(participant_id="bot"), "ana"),
+        (
+            lambda: Story().given(SuspendParticipant(participant_id="bot")),
+            ResumeParticipant(participant_id="bot"),
+            "ana",
+        ),
+        (Story, ChangeManager(participant_id="bot", new="ben"), "ana"),
+        (Story, KEY, "ana"),
+        (lambda: Story().given(KEY), RevokeKey(participant_id="ana", key_id="K-1"), "ana"),
+        (Story, MEMBER, "ana"),
+        (lambda: Story().given(MEMBER), RemoveTeamMember(team_id="crew", member="ben"), "ana"),
+        (Story, AWAY, "ana"),
+        (lambda: Story().given(AWAY), EndAbsence(participant_id="ben"), "ana"),
+        (may_be_deployed, DEPLOY, "ana"),
+        (at_work, UndeployAgent(participant_id="bot", process_id="refunds"), "ana"),
+        (Story, MapProcess(process_id="refunds", origin="mined"), "ana"),
         (Story, PublishProcess(process_id="refunds", owner="ana", purpose="Money back"), "ana"),
+        (Story, CALL, "ana"),
+        (lambda: Story().given(CALL), HOLD, "ana"),
+        (
+            lambda: Story().given(CALL, HOLD),
+            CloseServiceReview(process_id="refunds", service_review_id="R-03"),
+            "ana",
+        ),
+        (Story, TRUST, "ana"),
+        (lambda: Story().given(TRUST), UpdateOutcome(outcome_id="trust", target="40 %"), "ana"),
+        (lambda: Story().given(TRUST), RecordBaseline(outcome_id="trust", metric="minutes", value="22"), "ana"),
         (process, RetireProcess(process_id="refunds"), "ana"),
         (Story, CHECK, "ana"),
         (Story, RegisterSource(source_id="erp", uri="https://erp.example", custodian="ana"), "ana"),
@@ -160,8 +356,16 @@ TWICE: Final[dict[type, tuple[Callable[[], Story], Any, str]]] = {
 
 EACH_IS_AN_EVENT: Final = {
     AddNote: "the same words may be meant twice",
+    AdvanceEscalation: "each asks the next rung",
     ProgressExecution: "still at 40 percent is news",
+    GiveAttestation: "the same words again say that it still is so",
     RecordAction: "the same tool may be used twice",
+    GuideExecution: "the same words may be meant twice",
+    AdaptExecution: "a plan may come back to what it was",
+    RenewClaim: "each keeps it a while longer",
+    AcceptFinding: "whoever looks at it again says so again",
+    RemediateFinding: "what was put right may have to be put right again",
+    DismissFinding: "whoever looks at it again says so again",
 }
 """Commands that record whenever they are given: who asks again after a lost reply does so with the same id."""
 

@@ -4,9 +4,10 @@ Class names and field names here are the stored format. Add a field with a defau
 never remove.
 """
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import msgspec
+from msgspec import Meta
 
 from attorn.contracts.ids import Count, Digest, Name, Position, Text
 
@@ -34,11 +35,11 @@ class LedgerAnchored(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 
 class LedgerPayloadErased(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The content of one event is gone, on this legal ground; its place and its digest remain."""
+    """The content of these events is gone, on this legal ground; their places and their digests remain."""
 
-    type: ClassVar[str] = "attorn.ledger.payload_erased.v1"
+    type: ClassVar[str] = "attorn.ledger.payload_erased.v2"
 
-    position: Position
+    positions: Annotated[tuple[Position, ...], Meta(min_length=1, max_length=10_000)]
     legal_basis: Text
 
 

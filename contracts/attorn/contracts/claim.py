@@ -8,11 +8,15 @@ Class names and field names here are the stored format. Add a field with a defau
 never remove.
 """
 
-from typing import ClassVar
+from datetime import timedelta
+from typing import ClassVar, Final
 
 import msgspec
 
-from attorn.contracts.ids import Count, Id, ParticipantId, ResourceKey, Text, Timestamp, WorkId
+from attorn.contracts.ids import Count, Duration, Id, ParticipantId, ResourceKey, Text, Timestamp, WorkId
+
+LEASE: Final = timedelta(minutes=15)
+"""How long a claim lasts where nobody says it."""
 
 
 class ClaimAcquired(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -65,4 +69,46 @@ class ClaimRevoked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
     claim_id: Id
     by: ParticipantId
+    reason: Text = ""
+
+
+class AcquireClaim(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Claim `key` for whoever asks, or for `holder`. The fence and the end of the lease are decided by the service."""
+
+    verb: ClassVar[str] = "claim.acquire"
+
+    key: ResourceKey
+    claim_id: Id | None = None
+    holder: ParticipantId | None = None
+    work_id: WorkId | None = None
+    lease: Duration = LEASE
+
+
+class RenewClaim(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Keep the claim for another `lease` from now on."""
+
+    verb: ClassVar[str] = "claim.renew"
+
+    key: ResourceKey
+    claim_id: Id
+    lease: Duration = LEASE
+
+
+class ReleaseClaim(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Let go of what one has claimed."""
+
+    verb: ClassVar[str] = "claim.release"
+
+    key: ResourceKey
+    claim_id: Id
+    reason: Text = ""
+
+
+class RevokeClaim(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Take a claim away from its holder."""
+
+    verb: ClassVar[str] = "claim.revoke"
+
+    key: ResourceKey
+    claim_id: Id
     reason: Text = ""

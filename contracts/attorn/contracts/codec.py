@@ -7,6 +7,7 @@ import msgspec
 
 from attorn.contracts.envelope import SERVICE_ATTRIBUTES, Entry, Event, Unknown, sequence
 from attorn.contracts.messages import EVENT_BY_TYPE
+from attorn.contracts.upcast import UPCASTERS, upcast
 
 
 def _envelope(payload: type[msgspec.Struct]) -> type[Event]:
@@ -24,10 +25,15 @@ def _envelope(payload: type[msgspec.Struct]) -> type[Event]:
     return envelope
 
 
-ENVELOPES: Final[dict[type, type[Event]]] = {payload: _envelope(payload) for payload in EVENT_BY_TYPE.values()}
+_NEWEST: Final = tuple(EVENT_BY_TYPE.values())
+ENVELOPES: Final[dict[type, type[Event]]] = {
+    payload: _envelope(payload) for payload in (*_NEWEST, *(old.shape for old in UPCASTERS.values()))
+}
 
 _encoder: Final = msgspec.json.Encoder()
-_known: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder(Union[tuple(ENVELOPES.values())])  # noqa: UP007
+_known: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder(
+    Union[tuple(ENVELOPES[payload] for payload in _NEWEST)]  # noqa: UP007
+)
 
 
 class _Foreign(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,8 +127,20 @@ def _salvage(body: bytes, stream: str, recorded_at: datetime | None, reason: str
         at = recorded_at or datetime.fromisoformat("1970-01-01T00:00:00+00:00")
         unreadable = Unknown(type="", raw=body, reason=str(worse))
         return Event(specversion="1.0", id="", source="", subject=stream, time=at, data=unreadable)
-    if found.type not in EVENT_BY_TYPE:
+    if found.type in UPCASTERS:
+        # An old version is not in the union: who reads what is written today pays nothing for it.
+        try:
+            return _upcasted(msgspec.json.decode(body, type=ENVELOPES[UPCASTERS[found.type].shape]))
+        except _UNFIT as unfit:
+            reason = str(unfit)
+    elif found.type not in EVENT_BY_TYPE:
         reason = "a type that this version does not know"
     attributes = {name: value for name, value in msgspec.structs.asdict(found).items() if name not in ("type", "data")}
     attributes["subject"] = found.subject or stream
     return Event(specversion="1.0", data=Unknown(type=found.type, raw=bytes(found.data), reason=reason), **attributes)
+
+
+def _upcasted(event: Event) -> Event:
+    said = {name: getattr(event, name) for name in Event.__struct_fields__}
+    payload = upcast(said.pop("data"))
+    return ENVELOPES[type(payload)](data=payload, **said)

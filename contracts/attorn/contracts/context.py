@@ -39,3 +39,13 @@ class AddNote(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, for
 
     work_id: WorkId
     text: Text
+
+
+class ShareContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Let everybody who works on this find what `ref` points to."""
+
+    verb: ClassVar[str] = "context.share"
+
+    work_id: WorkId
+    ref: Ref
+    note: Text = ""

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, TypeAlias
 
 import msgspec
 
-from attorn.contracts.ids import Id, Text, Timestamp
+from attorn.contracts.ids import Id, Text, Timestamp, WorkId
 
 DeadlineKind: TypeAlias = Literal["start", "completion", "review", "ack", "input"]
 
@@ -32,3 +32,14 @@ class DeadlineMissed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     kind: DeadlineKind
     due_at: Timestamp | None = None
     concerns: Id | None = None
+
+
+class SetDeadline(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Say by when the work is to be started, or completed; without `new` there is no such time any more."""
+
+    verb: ClassVar[str] = "deadline.set"
+
+    work_id: WorkId
+    new: Timestamp | None = None
+    kind: Literal["start", "completion"] = "completion"
+    reason: Text = ""

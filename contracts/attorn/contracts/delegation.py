@@ -4,7 +4,7 @@ Class names and field names here are the stored format. Add a field with a defau
 never remove.
 """
 
-from typing import Annotated, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -38,13 +38,18 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class ExpectedOutput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Something that the delegate is to deliver, and the acceptance criteria that it serves."""
+    """Something that the delegate is to deliver, and the acceptance criteria that it serves.
+
+    `schema` refers to the JSON Schema that it obeys; in `json_schema` it stands itself, and the service holds outputs
+    against it.
+    """
 
     name: Name
     media_type: Text | None = None
     schema: Ref | None = None
     criteria: tuple[Id, ...] = ()
     required: bool = True
+    json_schema: dict[str, Any] | None = None
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -116,12 +121,23 @@ class DelegationNarrowed(msgspec.Struct, frozen=True, kw_only=True, omit_default
     valid_until: Timestamp | None = None
     max_uses: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
     autonomy: Autonomy | None = None
+    exclusions: tuple[Text, ...] | None = None
 
 
 class DelegationSuspended(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """For now, nothing may be done under the delegation."""
 
     type: ClassVar[str] = "attorn.delegation.suspended.v1"
+
+    delegation_id: Id
+    by: ParticipantId | None = None
+    reason: Text = ""
+
+
+class DelegationResumed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What rested may be done again, by the delegate and by whoever rested with them."""
+
+    type: ClassVar[str] = "attorn.delegation.resumed.v1"
 
     delegation_id: Id
     by: ParticipantId | None = None
@@ -208,6 +224,53 @@ class RevokeDelegation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     """Take back what was entrusted, and all that descends from it."""
 
     verb: ClassVar[str] = "delegation.revoke"
+
+    work_id: WorkId
+    delegation_id: Id
+    reason: Text = ""
+
+
+class NarrowDelegation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Let the delegate do less than before; a bound that is not named stays as it is."""
+
+    verb: ClassVar[str] = "delegation.narrow"
+
+    work_id: WorkId
+    delegation_id: Id
+    reason: Text = ""
+    activities: tuple[Name, ...] | None = None
+    resource_keys: tuple[ResourceKey, ...] | None = None
+    exclusions: tuple[Text, ...] | None = None
+    budget: Budget | None = None
+    valid_until: Timestamp | None = None
+    max_uses: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
+    autonomy: Autonomy | None = None
+
+
+class SuspendDelegation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Let nothing be done under it, nor under what descends from it, until it is resumed."""
+
+    verb: ClassVar[str] = "delegation.suspend"
+
+    work_id: WorkId
+    delegation_id: Id
+    reason: Text = ""
+
+
+class ResumeDelegation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Let what rested be done again."""
+
+    verb: ClassVar[str] = "delegation.resume"
+
+    work_id: WorkId
+    delegation_id: Id
+    reason: Text = ""
+
+
+class ExpireDelegation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Say that its time is over. It ends by its time anyway; with this the log says so."""
+
+    verb: ClassVar[str] = "delegation.expire"
 
     work_id: WorkId
     delegation_id: Id

@@ -18,6 +18,7 @@ from attorn.contracts.envelope import SERVICE_ATTRIBUTES, Event, Unknown
 from attorn.contracts.ids import TOKEN
 from attorn.contracts.messages import EVENT_BY_TYPE
 from attorn.contracts.refusal import Unreadable
+from attorn.contracts.upcast import UPCASTERS
 
 BODY_BYTES_MAX: Final = 1_000_000
 DEPTH_MAX: Final = 32
@@ -74,7 +75,7 @@ def fact(body: bytes) -> Event:
         raise Unreadable("is an instant with its offset, as in 2026-03-02T09:00:00Z (RFC 3339)", "time")
 
     event = decode(body)
-    payload = EVENT_BY_TYPE.get(document["type"])
+    payload = shape_of(document["type"])
     if payload is None:
         if event.type != document["type"]:
             raise _unreadable(_reason(event))
@@ -86,6 +87,12 @@ def fact(body: bytes) -> Event:
         raise Unreadable(f"is not a field of {document['type']}; the schema lists those that are", _brief(field))
     _universal(event)
     return event
+
+
+def shape_of(type: str) -> type[msgspec.Struct] | None:
+    """The shape of the data of events of `type`, of old versions too; None where it is no type of ours."""
+    older = UPCASTERS.get(type)
+    return EVENT_BY_TYPE.get(type) if older is None else older.shape
 
 
 def _verbatim(body: bytes) -> Event | None:

@@ -92,6 +92,7 @@ class WorkEscalated(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     ladder: tuple[Rung, ...] = ()
     repeat: Count = 0
     default_action: DefaultAction | None = None
+    next_rung_at: Timestamp | None = None
 
 
 class EscalationNotified(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -189,13 +190,14 @@ class EscalationCancelled(msgspec.Struct, frozen=True, kw_only=True, omit_defaul
 
 
 class EscalationReopened(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What had been settled is not; somebody has to look again."""
+    """What had been settled is not; somebody has to look again, and the work waits again where it is `blocking`."""
 
     type: ClassVar[str] = "attorn.escalation.reopened.v1"
 
     escalation_id: Id
     by: ParticipantId | None = None
     reason: Text = ""
+    blocking: bool = False
 
 
 class EscalateWork(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -219,6 +221,49 @@ class AcknowledgeEscalation(msgspec.Struct, frozen=True, kw_only=True, omit_defa
     work_id: WorkId
     escalation_id: Id
     ack_until: Timestamp | None = None
+
+
+class UnacknowledgeEscalation(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """Give it back: those who were asked before are asked again."""
+
+    verb: ClassVar[str] = "escalation.unacknowledge"
+
+    work_id: WorkId
+    escalation_id: Id
+    cause: Text = ""
+
+
+class AdvanceEscalation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Take it up the ladder now, without waiting for the time to run out."""
+
+    verb: ClassVar[str] = "escalation.advance"
+
+    work_id: WorkId
+    escalation_id: Id
+    cause: AdvanceCause = "manual"
+
+
+class ReassignEscalation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Ask this person instead, outside the ladder's order."""
+
+    verb: ClassVar[str] = "escalation.reassign"
+
+    work_id: WorkId
+    escalation_id: Id
+    to: ParticipantId
+    reason: Text = ""
+
+
+class ReopenEscalation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Say that what had been settled is not."""
+
+    verb: ClassVar[str] = "escalation.reopen"
+
+    work_id: WorkId
+    escalation_id: Id
+    reason: Text = ""
 
 
 class AnswerEscalation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

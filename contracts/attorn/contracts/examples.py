@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from types import MappingProxyType
 
+import msgspec
+
 from attorn.contracts.accountability import (
     AccountabilityOffered,
     AccountabilityTransferred,
@@ -23,27 +25,37 @@ from attorn.contracts.checkpoint import (
     LedgerPayloadErased,
 )
 from attorn.contracts.claim import (
+    AcquireClaim,
     ClaimAcquired,
     ClaimExpired,
     ClaimReleased,
     ClaimRenewed,
     ClaimRevoked,
+    ReleaseClaim,
+    RenewClaim,
+    RevokeClaim,
 )
 from attorn.contracts.context import (
     AddNote,
     ContextShared,
     NoteAdded,
+    ShareContext,
 )
 from attorn.contracts.deadline import (
     DeadlineMissed,
     DeadlineSet,
+    SetDeadline,
 )
 from attorn.contracts.decision import (
+    AnswerRecommendation,
     DecisionMade,
     DecisionRequested,
+    MakeDecision,
+    MakeRecommendation,
     Option,
     RecommendationAnswered,
     RecommendationMade,
+    RequestDecision,
 )
 from attorn.contracts.delegation import (
     AcceptDelegation,
@@ -56,21 +68,32 @@ from attorn.contracts.delegation import (
     DelegationExhausted,
     DelegationExpired,
     DelegationNarrowed,
+    DelegationResumed,
     DelegationRevoked,
     DelegationSuspended,
     ExpectedOutput,
+    ExpireDelegation,
+    NarrowDelegation,
+    ResumeDelegation,
     RevokeDelegation,
+    SuspendDelegation,
     WorkDelegated,
 )
 from attorn.contracts.dependency import (
+    AddDependency,
+    BlockWork,
+    BreakDependency,
     DependencyAdded,
     DependencyBroken,
     DependencySatisfied,
+    SatisfyDependency,
+    UnblockWork,
     WorkBlocked,
     WorkUnblocked,
 )
 from attorn.contracts.escalation import (
     AcknowledgeEscalation,
+    AdvanceEscalation,
     AnswerEscalation,
     CancelEscalation,
     DefaultAction,
@@ -86,11 +109,15 @@ from attorn.contracts.escalation import (
     EscalationReopened,
     EscalationResolved,
     EscalationUnacknowledged,
+    ReassignEscalation,
+    ReopenEscalation,
     ResolveEscalation,
     Rung,
+    UnacknowledgeEscalation,
     WorkEscalated,
 )
 from attorn.contracts.execution import (
+    AdaptExecution,
     Cost,
     ExecuteWork,
     ExecutionActionRecorded,
@@ -100,6 +127,7 @@ from attorn.contracts.execution import (
     ExecutionInputRequired,
     ExecutionProgressed,
     ExecutionStarted,
+    GuideExecution,
     ProgressExecution,
     ProvideInput,
     RecordAction,
@@ -108,15 +136,21 @@ from attorn.contracts.execution import (
     WorkExecuted,
 )
 from attorn.contracts.finding import (
+    AcceptFinding,
+    DismissFinding,
     FindingAccepted,
     FindingDismissed,
     FindingRemediated,
+    RemediateFinding,
 )
 from attorn.contracts.handover import (
+    AcceptHandover,
+    DeclineHandover,
     HandoverAccepted,
     HandoverDeclined,
     HandoverExpired,
     HandoverOffered,
+    OfferHandover,
 )
 from attorn.contracts.ids import (
     Money,
@@ -126,8 +160,11 @@ from attorn.contracts.ids import (
 from attorn.contracts.messages import Command, Payload
 from attorn.contracts.outcome import (
     BaselineRecorded,
+    DefineOutcome,
     OutcomeDefined,
     OutcomeUpdated,
+    RecordBaseline,
+    UpdateOutcome,
 )
 from attorn.contracts.output import (
     Output,
@@ -135,17 +172,25 @@ from attorn.contracts.output import (
     OutputReleased,
     OutputValidated,
     OutputWithdrawn,
+    ProduceOutput,
     ReleaseOutput,
+    ValidateOutput,
     WithdrawOutput,
 )
 from attorn.contracts.participant import (
     AbsenceDeclared,
     AbsenceEnded,
+    AddTeamMember,
     AgentDeployed,
     AgentUndeployed,
     AttestationGiven,
     Capacity,
+    ChangeManager,
     DeactivateParticipant,
+    DeclareAbsence,
+    DeployAgent,
+    EndAbsence,
+    GiveAttestation,
     GrantRole,
     LivenessLost,
     LivenessRestored,
@@ -159,14 +204,21 @@ from attorn.contracts.participant import (
     ParticipantResumed,
     ParticipantSuspended,
     ParticipantUpdated,
+    RegisterKey,
     RegisterParticipant,
+    RemoveTeamMember,
+    ResumeParticipant,
+    RevokeKey,
     RevokeRole,
     RoleGranted,
     RoleRevoked,
     SigningKey,
     StepInstructions,
+    SuspendParticipant,
     TeamMemberAdded,
     TeamMemberRemoved,
+    UndeployAgent,
+    UpdateParticipant,
     VolumeFloor,
 )
 from attorn.contracts.policy import (
@@ -181,6 +233,7 @@ from attorn.contracts.policy import (
     ReviewRules,
 )
 from attorn.contracts.process import (
+    MapProcess,
     ProcessMapped,
     ProcessPublished,
     ProcessRetired,
@@ -190,18 +243,27 @@ from attorn.contracts.process import (
     Step,
 )
 from attorn.contracts.review import (
+    ClaimReview,
     RequestReview,
     ReviewClaimed,
     ReviewExpired,
     ReviewInvalidated,
     ReviewItem,
     ReviewRequested,
+    ReviewSkipped,
+    ReviewUnclaimed,
     ReviewWithdrawn,
     ReviewWork,
     Sampling,
+    UnclaimReview,
+    WithdrawReview,
     WorkReviewed,
+    draw,
 )
 from attorn.contracts.service_review import (
+    CloseServiceReview,
+    HoldServiceReview,
+    OpenServiceReview,
     ServiceReviewClosed,
     ServiceReviewHeld,
     ServiceReviewOpened,
@@ -210,6 +272,7 @@ from attorn.contracts.source import (
     RegisterSource,
     SourceRegistered,
 )
+from attorn.contracts.upcast import LedgerPayloadErasedV1
 from attorn.contracts.work import (
     AcceptanceCriterion,
     AssignWork,
@@ -218,14 +281,20 @@ from attorn.contracts.work import (
     ClarifyWork,
     CompleteWork,
     CriterionVerdict,
+    DeclineWork,
     DefineWork,
     FailWork,
     Method,
     Purpose,
     ReadyWork,
     ReopenWork,
+    ReprioritizeWork,
+    ResumeWork,
     Scope,
     SubmitWork,
+    SupersedeWork,
+    SuspendWork,
+    UnassignWork,
     VerifyWork,
     WorkAssigned,
     WorkCancelled,
@@ -329,7 +398,7 @@ STEPS = (
 )
 CONDITIONS = (
     Condition(id="small", expr="action.amount <= 200.0", on_violation="escalate"),
-    Condition(id="known-account", expr="action.account in order.accounts", on_violation="refuse"),
+    Condition(id="known-bank", expr="action.target.startsWith('https://bank.example/')", on_violation="refuse"),
 )
 EXPECTED = (
     ExpectedOutput(
@@ -338,6 +407,7 @@ EXPECTED = (
         schema=_ref("https://shop.example/schemas/letter"),
         criteria=("amount", "letter"),
         required=True,
+        json_schema={"type": "object", "required": ["amount"]},
     ),
     ExpectedOutput(name="note for the file", required=False),
 )
@@ -348,6 +418,7 @@ VERDICTS = (
     CriterionVerdict(id="letter", result="passed", by="ben"),
     CriterionVerdict(id="record", result="waived", by="ana"),
 )
+SEED = "X-1@2026-03-03T10:00:00+00:00"
 SITUATION = EscalationContext(
     summary="The parcel arrived broken; carrier and packer blame each other.",
     question="Do we pay now, or wait for the carrier?",
@@ -365,7 +436,7 @@ REVIEW_RULES = PolicyRules(
         excluded=("triage-bot",),
         candidates=("ben", "reviewer"),
         respond_within=timedelta(hours=4),
-        when="output.amount > 100.0",
+        when="output.contribution == 'ai'",
     )
 )
 ALL_RULES = PolicyRules(
@@ -381,7 +452,7 @@ ALL_RULES = PolicyRules(
         max_depth=1,
         may_subdelegate=False,
         max_autonomy="act_then_review",
-        escalate_when=("execution.confidence < 0.6",),
+        escalate_when=("result.confidence < 0.6",),
     ),
     authority=AuthorityRules(
         limits=(
@@ -389,7 +460,7 @@ ALL_RULES = PolicyRules(
                 who="ana",
                 activities=("settle",),
                 up_to=Money(amount="5000.00", currency="EUR"),
-                when="work.risk != 'high'",
+                when="work.risk_tier != 'high'",
             ),
         ),
         may_waive_review=("carla",),
@@ -605,7 +676,7 @@ EVENT_EXAMPLES: Mapping[type[Payload], Payload] = MappingProxyType(
                 may_subdelegate=True,
                 max_depth=1,
                 autonomy="act_then_review",
-                escalate_when=("execution.confidence < 0.6",),
+                escalate_when=("result.confidence < 0.6",),
                 instructions=INSTRUCTIONS,
                 process_version=4,
             ),
@@ -621,8 +692,10 @@ EVENT_EXAMPLES: Mapping[type[Payload], Payload] = MappingProxyType(
                 valid_until=_at(6),
                 max_uses=1,
                 autonomy="act_with_approval",
+                exclusions=("https://bank.example/*",),
             ),
             DelegationSuspended(delegation_id="D-1", by="carla", reason="Until the cause is known."),
+            DelegationResumed(delegation_id="D-1", by="carla", reason="The cause is known."),
             DelegationRevoked(delegation_id="D-1", by="ana", reason="Ben takes over."),
             DelegationExpired(delegation_id="D-1", by="timers", reason="valid_until has passed."),
             DelegationExhausted(delegation_id="D-1", by="refunds-bot", reason="25 of 25 actions."),
@@ -658,6 +731,7 @@ EVENT_EXAMPLES: Mapping[type[Payload], Payload] = MappingProxyType(
                 result="failed",
                 error_class="timeout",
                 assist=True,
+                amount=EUR_120,
             ),
             ExecutionGuided(execution_id="X-1", text="Use the new tariff.", by="ben"),
             ExecutionAdapted(
@@ -689,7 +763,15 @@ EVENT_EXAMPLES: Mapping[type[Payload], Payload] = MappingProxyType(
             ),
             OutputProduced(output=LETTER, execution_id="X-1"),
             OutputValidated(
-                output_id="letter-1", criterion_id="letter", result="failed", method="rule", output_dig=LETTER.dig
+                output_id="letter-1",
+                criterion_id="letter",
+                result="failed",
+                method="schema",
+                output_dig=LETTER.dig,
+                by="refunds-bot",
+                checked="here",
+                schema_dig=_dig("https://shop.example/schemas/letter"),
+                detail="$.amount is not as maximum says: 200",
             ),
             OutputReleased(output_id="letter-2", output_dig=EDITED_LETTER.dig, to="The customer", channel="mail"),
             OutputWithdrawn(output_id="letter-2", reason="It names the wrong amount."),
@@ -699,14 +781,26 @@ EVENT_EXAMPLES: Mapping[type[Payload], Payload] = MappingProxyType(
                 confidence=0.83,
                 decision_id="N-1",
                 execution_id="X-1",
+                by="refunds-bot",
+                option_id="pay",
             ),
-            RecommendationAnswered(recommendation_id="R-1", answer="rejected", reason="The lamp still works."),
+            RecommendationAnswered(
+                recommendation_id="R-1",
+                answer="rejected",
+                reason="The lamp still works.",
+                by="ana",
+                recommended_by="refunds-bot",
+            ),
             DecisionRequested(
                 decision_id="N-1",
                 question="How much do we pay back?",
                 options=OPTIONS,
                 from_="ana",
                 respond_by=_at(3, 16),
+                execution_id="X-1",
+                activity="settle",
+                amount=EUR_120,
+                escalation_id="E-1",
             ),
             DecisionMade(
                 decision_id="N-1",
@@ -716,6 +810,9 @@ EVENT_EXAMPLES: Mapping[type[Payload], Payload] = MappingProxyType(
                 options=OPTIONS,
                 recommendation_id="R-1",
                 followed=False,
+                recommended_by="refunds-bot",
+                activity="settle",
+                amount=EUR_120,
             ),
             ReviewRequested(
                 review_id="V-1",
@@ -728,7 +825,16 @@ EVENT_EXAMPLES: Mapping[type[Payload], Payload] = MappingProxyType(
                 respond_by=_at(3, 16),
                 sampling=Sampling(rate=0.25, drawn=0.11),
             ),
+            ReviewSkipped(
+                output_id="letter-1",
+                output_dig=LETTER.dig,
+                policy=REVIEW,
+                sampling=Sampling(rate=0.25, drawn=draw(SEED, LETTER.dig), seed=SEED),
+            ),
             ReviewClaimed(review_id="V-1", output_id="letter-1", output_dig=LETTER.dig, reviewer="ben"),
+            ReviewUnclaimed(
+                review_id="V-1", output_id="letter-1", output_dig=LETTER.dig, reviewer="ben", cause="expired"
+            ),
             ReviewExpired(review_id="V-2", output_id="letter-1", output_dig=LETTER.dig, reason="Nobody looked."),
             ReviewInvalidated(review_id="V-1", output_id="letter-1", output_dig=LETTER.dig, cause=EDITED_LETTER.dig),
             ReviewWithdrawn(
@@ -828,7 +934,7 @@ EVENT_EXAMPLES: Mapping[type[Payload], Payload] = MappingProxyType(
                 tree_size=1_024,
                 root=_dig("root of 1024"),
             ),
-            LedgerPayloadErased(position=377, legal_basis="GDPR Art. 17(1)(a)"),
+            LedgerPayloadErased(positions=(377, 401), legal_basis="GDPR Art. 17(1)(a)"),
             ExportIssued(query="timeline W-1042", position=1_024, dig=_dig("export of W-1042"), to="Auditors LLP"),
             LedgerAdminObserved(
                 advisory="io.nats.jetstream.advisory.v1.stream_action",
@@ -858,9 +964,63 @@ COMMAND_EXAMPLES: Mapping[type[Command], Command] = MappingProxyType(
                 model=MODEL,
                 signing_keys=(KEY,),
             ),
+            UpdateParticipant(
+                participant_id="refunds-bot",
+                display_name="Refunds agent (EU)",
+                org_unit="After-sales EU",
+                sponsor="ben",
+                external_party="Bots & Daughters",
+                capabilities=("payments", "writing", "french"),
+                capacity=Capacity(wip=12),
+                model=MODEL,
+            ),
+            SuspendParticipant(
+                participant_id="refunds-bot", reason="It paid one refund twice.", scope="process/refunds"
+            ),
+            ResumeParticipant(participant_id="refunds-bot", reason="Cause found and fixed.", scope="process/refunds"),
+            ChangeManager(participant_id="refunds-bot", new="ana"),
+            RegisterKey(participant_id="ana", key_id=KEY.key_id, public_key=KEY.public_key, valid_from=12),
+            RevokeKey(participant_id="ana", key_id=KEY.key_id, valid_from=900, reason="The laptop it was on was lost."),
+            AddTeamMember(team_id="after-sales", member="ben"),
+            RemoveTeamMember(team_id="after-sales", member="ben"),
             DeactivateParticipant(participant_id="ben", reason="Ben has left the company.", successor="ana"),
             GrantRole(participant_id="ben", role="reviewer", scope="process/refunds", valid_until=_at(31)),
             RevokeRole(participant_id="ben", role="reviewer", scope="process/refunds", reason="Moved elsewhere."),
+            DeclareAbsence(
+                participant_id="ana", from_=_at(9), until=_at(20), substitute="ben", covers=("review", "escalation")
+            ),
+            EndAbsence(participant_id="ana", reason="Back early."),
+            DeployAgent(
+                participant_id="refunds-bot",
+                process_id="refunds",
+                process_version=4,
+                environment="production-eu",
+                agent_version="2.3.1",
+                instructions=(StepInstructions(step="settle", dig=_dig(INSTRUCTIONS.uri), uri=INSTRUCTIONS.uri),),
+                heartbeat=timedelta(minutes=5),
+                volume_floor=VolumeFloor(count=20, per=timedelta(days=1)),
+                oversight=Oversight(sample_rate=0.25, review_every=timedelta(days=30)),
+            ),
+            UndeployAgent(
+                participant_id="refunds-bot",
+                process_id="refunds",
+                environment="production-eu",
+                reason="Replaced by 2.4.0.",
+            ),
+            GiveAttestation(
+                participant_id="ana",
+                subject="process/refunds",
+                statement="This is how we still do it.",
+                valid_until=datetime(2026, 9, 1, tzinfo=UTC),
+            ),
+            MapProcess(
+                process_id="refunds",
+                origin="mined",
+                steps=STEPS,
+                volume_per_month=3_400,
+                judgment="low",
+                recoverable="partial",
+            ),
             PublishProcess(
                 process_id="refunds",
                 owner="ana",
@@ -881,7 +1041,36 @@ COMMAND_EXAMPLES: Mapping[type[Command], Command] = MappingProxyType(
                 grace=timedelta(days=14),
             ),
             RetireProcess(process_id="refunds", version=3, successor="refunds-eu"),
+            OpenServiceReview(
+                process_id="refunds",
+                service_review_id="refunds-2026-03",
+                period="2026-03",
+                scope="process/refunds",
+                metrics_digest=_dig("metrics of March"),
+            ),
+            HoldServiceReview(
+                process_id="refunds",
+                service_review_id="refunds-2026-03",
+                metrics_digest=_dig("metrics of March"),
+                decisions=("The agent goes on.",),
+                actions=("Rewrite the instructions for damaged parcels.",),
+            ),
+            CloseServiceReview(
+                process_id="refunds",
+                service_review_id="refunds-2026-03",
+                decisions=("The agent goes on.",),
+                actions=("Rewrite the instructions for damaged parcels.",),
+            ),
             PublishPolicy(policy_id="refund-review", kind="review", rules=REVIEW_RULES, effective_at=_at(2)),
+            DefineOutcome(
+                outcome_id="trust",
+                statement="Customers come back.",
+                measure="Share of customers with a second order within a year.",
+                target="40 %",
+                owner="ana",
+            ),
+            UpdateOutcome(outcome_id="trust", target="45 %", owner="ben"),
+            RecordBaseline(outcome_id="trust", metric="human minutes an item", value="22.5", origin="A week of notes."),
             RegisterSource(source_id="shop", uri="https://shop.example/orders", custodian="ana", keys=(KEY,)),
             DefineWork(
                 work_id="W-1042",
@@ -923,9 +1112,28 @@ COMMAND_EXAMPLES: Mapping[type[Command], Command] = MappingProxyType(
                 when="By 4 March, 17:00.",
                 how="Instructions, version 7.",
             ),
+            ReprioritizeWork(work_id="W-1042", priority="high", reason="The customer travels on Friday."),
+            SetDeadline(work_id="W-1042", new=_at(6, 12), reason="The customer travels on Friday."),
             AssignWork(work_id="W-1042", executor="refunds-bot", mode="route", reason="First candidate with room."),
+            UnassignWork(work_id="W-1042", reason="The agent is being updated."),
+            DeclineWork(work_id="W-1042", reason="I packed the parcel."),
             OfferAccountability(work_id="W-1042", to="ben", reason="I am away from the 9th."),
             TransferAccountability(work_id="W-1042", to="ben", basis="absence", reason="Ana is away from the 9th."),
+            OfferHandover(
+                work_id="W-1042",
+                to="ben",
+                handover_id="H-1",
+                context=(INVOICE, PHOTO),
+                open_questions=("Who packed the parcel?",),
+                respond_by=_at(3, 15),
+            ),
+            AcceptHandover(work_id="W-1042", handover_id="H-1"),
+            DeclineHandover(work_id="W-1042", handover_id="H-2", reason="I packed the parcel."),
+            AddDependency(work_id="W-1042", on="W-1041", reason="The lamp has to be back first."),
+            SatisfyDependency(work_id="W-1042", on="W-1041", reason="The carrier has it."),
+            BreakDependency(work_id="W-1042", on="W-1041", reason="The parcel was lost on its way back."),
+            BlockWork(work_id="W-1042", reason="The bank is closed."),
+            UnblockWork(work_id="W-1042", reason="The bank is open."),
             DelegateWork(
                 work_id="W-1042",
                 delegate="refunds-bot",
@@ -943,13 +1151,28 @@ COMMAND_EXAMPLES: Mapping[type[Command], Command] = MappingProxyType(
                 may_subdelegate=True,
                 max_depth=1,
                 autonomy="act_then_review",
-                escalate_when=("execution.confidence < 0.6",),
+                escalate_when=("result.confidence < 0.6",),
                 instructions=INSTRUCTIONS,
                 process_version=4,
             ),
             AcceptDelegation(work_id="W-1042", delegation_id="D-1", reason="Within my instructions."),
             DeclineDelegation(work_id="W-1042", delegation_id="D-2", reason="I may not pay."),
             RevokeDelegation(work_id="W-1042", delegation_id="D-1", reason="Ben takes over."),
+            NarrowDelegation(
+                work_id="W-1042",
+                delegation_id="D-1",
+                reason="One mistake too many.",
+                activities=("write",),
+                resource_keys=("order/4711",),
+                exclusions=("https://bank.example/*",),
+                budget=Budget(actions=5),
+                valid_until=_at(6),
+                max_uses=1,
+                autonomy="act_with_approval",
+            ),
+            SuspendDelegation(work_id="W-1042", delegation_id="D-1", reason="Until the cause is known."),
+            ResumeDelegation(work_id="W-1042", delegation_id="D-1", reason="The cause is known."),
+            ExpireDelegation(work_id="W-1042", delegation_id="D-1", reason="valid_until has passed."),
             StartExecution(
                 work_id="W-1042",
                 execution_id="X-1",
@@ -977,6 +1200,7 @@ COMMAND_EXAMPLES: Mapping[type[Command], Command] = MappingProxyType(
                 result="failed",
                 error_class="timeout",
                 assist=True,
+                amount=EUR_120,
             ),
             RequireInput(
                 work_id="W-1042",
@@ -1004,6 +1228,52 @@ COMMAND_EXAMPLES: Mapping[type[Command], Command] = MappingProxyType(
                 work_id="W-1042", output_id="letter-2", output_dig=EDITED_LETTER.dig, to="The customer", channel="mail"
             ),
             WithdrawOutput(work_id="W-1042", output_id="letter-2", reason="It names the wrong amount."),
+            ProduceOutput(work_id="W-1042", output=LETTER, execution_id="X-1"),
+            ValidateOutput(
+                work_id="W-1042",
+                output_id="letter-1",
+                criterion_id="letter",
+                content='{"amount": "120.00"}',
+                result="failed",
+                method="schema",
+                output_dig=LETTER.dig,
+                detail="There is no date.",
+            ),
+            MakeRecommendation(
+                work_id="W-1042",
+                recommendation="Pay all of it back.",
+                recommendation_id="R-1",
+                option_id="pay",
+                confidence=0.83,
+                decision_id="N-1",
+                execution_id="X-1",
+            ),
+            AnswerRecommendation(
+                work_id="W-1042", recommendation_id="R-1", answer="rejected", reason="The lamp still works."
+            ),
+            RequestDecision(
+                work_id="W-1042",
+                question="How much do we pay back?",
+                decision_id="N-1",
+                options=OPTIONS,
+                from_="ana",
+                respond_by=_at(3, 16),
+                execution_id="X-1",
+                activity="settle",
+                amount=EUR_120,
+            ),
+            MakeDecision(
+                work_id="W-1042",
+                decision_id="N-1",
+                chosen="half",
+                rationale="The lamp still works.",
+                recommendation_id="R-1",
+                amount=EUR_120,
+            ),
+            GuideExecution(work_id="W-1042", execution_id="X-1", text="Use the new tariff."),
+            AdaptExecution(
+                work_id="W-1042", execution_id="X-1", reason="There are two tariffs.", before=PLAN, after=PLAN[:1]
+            ),
             RequestReview(
                 work_id="W-1042",
                 output_id="letter-1",
@@ -1013,6 +1283,9 @@ COMMAND_EXAMPLES: Mapping[type[Command], Command] = MappingProxyType(
                 excluded=("refunds-bot",),
                 respond_by=_at(3, 16),
             ),
+            ClaimReview(work_id="W-1042", review_id="V-1", claim_until=_at(3, 15)),
+            UnclaimReview(work_id="W-1042", review_id="V-1", reviewer="ben"),
+            WithdrawReview(work_id="W-1042", review_id="V-3", reason="The work was cancelled."),
             ReviewWork(
                 work_id="W-1042",
                 review_id="V-1",
@@ -1029,8 +1302,11 @@ COMMAND_EXAMPLES: Mapping[type[Command], Command] = MappingProxyType(
             VerifyWork(work_id="W-1042", criteria=VERDICTS, note="The booking was made by hand."),
             CompleteWork(work_id="W-1042", note="The customer has thanked us."),
             ReopenWork(work_id="W-1042", reason="The bank sent the money back."),
+            SuspendWork(work_id="W-1042", reason="The customer is away.", until=_at(9)),
+            ResumeWork(work_id="W-1042", reason="The customer is back."),
             FailWork(work_id="W-1042", error_class="no-account", retryable=True, reason="There is nowhere to pay to."),
             CancelWork(work_id="W-1042", reason="The customer keeps the lamp."),
+            SupersedeWork(work_id="W-1042", duplicate_of="W-1040", reason="The same order, reported twice."),
             EscalateWork(
                 work_id="W-1042",
                 reason="decision_needed",
@@ -1040,6 +1316,9 @@ COMMAND_EXAMPLES: Mapping[type[Command], Command] = MappingProxyType(
                 blocking=True,
             ),
             AcknowledgeEscalation(work_id="W-1042", escalation_id="E-1", ack_until=_at(3, 12)),
+            UnacknowledgeEscalation(work_id="W-1042", escalation_id="E-1", cause="Ill since this morning."),
+            AdvanceEscalation(work_id="W-1042", escalation_id="E-1", cause="declined"),
+            ReassignEscalation(work_id="W-1042", escalation_id="E-1", to="carla", reason="Ben packed the parcel."),
             AnswerEscalation(
                 work_id="W-1042",
                 escalation_id="E-1",
@@ -1049,7 +1328,21 @@ COMMAND_EXAMPLES: Mapping[type[Command], Command] = MappingProxyType(
             ),
             ResolveEscalation(work_id="W-1042", escalation_id="E-1", outcome="returned", note="The agent may go on."),
             CancelEscalation(work_id="W-1042", escalation_id="E-2", reason="Raised twice."),
+            ReopenEscalation(work_id="W-1042", escalation_id="E-1", reason="The carrier objects."),
             AddNote(work_id="W-1042", text="The customer prefers the telephone. ☎"),
+            ShareContext(work_id="W-1042", ref=PHOTO, note="The lamp as it arrived."),
+            AcceptFinding(stream="work/W-1042", finding_id="hidden-work@12", reason="It was agreed by telephone."),
+            RemediateFinding(stream="work/W-1042", finding_id="hidden-work@12", reason="It is defined now."),
+            DismissFinding(stream="work/W-1042", finding_id="stale-fence@377", reason="The agent's clock was wrong."),
+            AcquireClaim(key="order/4711", claim_id="C-1", work_id="W-1042", lease=timedelta(minutes=15)),
+            RenewClaim(key="order/4711", claim_id="C-1", lease=timedelta(minutes=15)),
+            ReleaseClaim(key="order/4711", claim_id="C-1", reason="Done."),
+            RevokeClaim(key="order/4711", claim_id="C-1", reason="The agent does not answer."),
         )
     }
 )
+
+OLDER_EXAMPLES: Mapping[type[msgspec.Struct], msgspec.Struct] = MappingProxyType(
+    {LedgerPayloadErasedV1: LedgerPayloadErasedV1(position=377, legal_basis="GDPR Art. 17(1)(a)")}
+)
+"""One of each old version, as it was written then."""

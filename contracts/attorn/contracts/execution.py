@@ -78,7 +78,10 @@ class ExecutionProgressed(msgspec.Struct, frozen=True, kw_only=True, omit_defaul
 
 
 class ExecutionActionRecorded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One thing was done with one tool; `side_effect`: it changed something, `assist`: it helped a human who works."""
+    """One thing was done with one tool; `side_effect`: it changed something, `assist`: it helped a human who works.
+
+    `amount` is what it moved, where it moved money.
+    """
 
     type: ClassVar[str] = "attorn.execution.action_recorded.v1"
 
@@ -92,6 +95,7 @@ class ExecutionActionRecorded(msgspec.Struct, frozen=True, kw_only=True, omit_de
     result: ActionResult = "succeeded"
     error_class: Name | None = None
     assist: bool = False
+    amount: Money | None = None
 
 
 class ExecutionGuided(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -204,6 +208,29 @@ class RecordAction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     result: ActionResult = "succeeded"
     error_class: Name | None = None
     assist: bool = False
+    amount: Money | None = None
+
+
+class GuideExecution(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Tell the executor, while it works, how to go on."""
+
+    verb: ClassVar[str] = "execution.guide"
+
+    work_id: WorkId
+    execution_id: Id
+    text: Text
+
+
+class AdaptExecution(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Say how the plan changed, and why. What was approved of the plan before has to be approved again."""
+
+    verb: ClassVar[str] = "execution.adapt"
+
+    work_id: WorkId
+    execution_id: Id
+    reason: Text
+    before: tuple[Text, ...] = ()
+    after: tuple[Text, ...] = ()
 
 
 class RequireInput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

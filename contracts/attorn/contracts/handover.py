@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import msgspec
 
-from attorn.contracts.ids import Id, ParticipantId, Ref, Text, Timestamp
+from attorn.contracts.ids import Id, ParticipantId, Ref, Text, Timestamp, WorkId
 
 
 class HandoverOffered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -32,6 +32,7 @@ class HandoverAccepted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     handover_id: Id
     to: ParticipantId
     from_: ParticipantId | None = msgspec.field(default=None, name="from")
+    by: ParticipantId | None = None
 
 
 class HandoverDeclined(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -50,3 +51,35 @@ class HandoverExpired(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     type: ClassVar[str] = "attorn.handover.expired.v1"
 
     handover_id: Id
+
+
+class OfferHandover(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Ask `to` to go on with the work, and give them what they need; questions that are open go along by themselves."""
+
+    verb: ClassVar[str] = "handover.offer"
+
+    work_id: WorkId
+    to: ParticipantId
+    handover_id: Id | None = None
+    context: tuple[Ref, ...] = ()
+    open_questions: tuple[Text, ...] = ()
+    respond_by: Timestamp | None = None
+
+
+class AcceptHandover(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Go on with the work that was offered."""
+
+    verb: ClassVar[str] = "handover.accept"
+
+    work_id: WorkId
+    handover_id: Id
+
+
+class DeclineHandover(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Not go on with the work that was offered."""
+
+    verb: ClassVar[str] = "handover.decline"
+
+    work_id: WorkId
+    handover_id: Id
+    reason: Text = ""

@@ -21,26 +21,36 @@ from attorn.contracts.checkpoint import (
     LedgerPayloadErased,
 )
 from attorn.contracts.claim import (
+    AcquireClaim,
     ClaimAcquired,
     ClaimExpired,
     ClaimReleased,
     ClaimRenewed,
     ClaimRevoked,
+    ReleaseClaim,
+    RenewClaim,
+    RevokeClaim,
 )
 from attorn.contracts.context import (
     AddNote,
     ContextShared,
     NoteAdded,
+    ShareContext,
 )
 from attorn.contracts.deadline import (
     DeadlineMissed,
     DeadlineSet,
+    SetDeadline,
 )
 from attorn.contracts.decision import (
+    AnswerRecommendation,
     DecisionMade,
     DecisionRequested,
+    MakeDecision,
+    MakeRecommendation,
     RecommendationAnswered,
     RecommendationMade,
+    RequestDecision,
 )
 from attorn.contracts.delegation import (
     AcceptDelegation,
@@ -51,20 +61,31 @@ from attorn.contracts.delegation import (
     DelegationExhausted,
     DelegationExpired,
     DelegationNarrowed,
+    DelegationResumed,
     DelegationRevoked,
     DelegationSuspended,
+    ExpireDelegation,
+    NarrowDelegation,
+    ResumeDelegation,
     RevokeDelegation,
+    SuspendDelegation,
     WorkDelegated,
 )
 from attorn.contracts.dependency import (
+    AddDependency,
+    BlockWork,
+    BreakDependency,
     DependencyAdded,
     DependencyBroken,
     DependencySatisfied,
+    SatisfyDependency,
+    UnblockWork,
     WorkBlocked,
     WorkUnblocked,
 )
 from attorn.contracts.escalation import (
     AcknowledgeEscalation,
+    AdvanceEscalation,
     AnswerEscalation,
     CancelEscalation,
     EscalateWork,
@@ -78,10 +99,14 @@ from attorn.contracts.escalation import (
     EscalationReopened,
     EscalationResolved,
     EscalationUnacknowledged,
+    ReassignEscalation,
+    ReopenEscalation,
     ResolveEscalation,
+    UnacknowledgeEscalation,
     WorkEscalated,
 )
 from attorn.contracts.execution import (
+    AdaptExecution,
     ExecuteWork,
     ExecutionActionRecorded,
     ExecutionAdapted,
@@ -90,6 +115,7 @@ from attorn.contracts.execution import (
     ExecutionInputRequired,
     ExecutionProgressed,
     ExecutionStarted,
+    GuideExecution,
     ProgressExecution,
     ProvideInput,
     RecordAction,
@@ -98,36 +124,53 @@ from attorn.contracts.execution import (
     WorkExecuted,
 )
 from attorn.contracts.finding import (
+    AcceptFinding,
+    DismissFinding,
     FindingAccepted,
     FindingDismissed,
     FindingRemediated,
+    RemediateFinding,
 )
 from attorn.contracts.handover import (
+    AcceptHandover,
+    DeclineHandover,
     HandoverAccepted,
     HandoverDeclined,
     HandoverExpired,
     HandoverOffered,
+    OfferHandover,
 )
 from attorn.contracts.outcome import (
     BaselineRecorded,
+    DefineOutcome,
     OutcomeDefined,
     OutcomeUpdated,
+    RecordBaseline,
+    UpdateOutcome,
 )
 from attorn.contracts.output import (
     OutputProduced,
     OutputReleased,
     OutputValidated,
     OutputWithdrawn,
+    ProduceOutput,
     ReleaseOutput,
+    ValidateOutput,
     WithdrawOutput,
 )
 from attorn.contracts.participant import (
     AbsenceDeclared,
     AbsenceEnded,
+    AddTeamMember,
     AgentDeployed,
     AgentUndeployed,
     AttestationGiven,
+    ChangeManager,
     DeactivateParticipant,
+    DeclareAbsence,
+    DeployAgent,
+    EndAbsence,
+    GiveAttestation,
     GrantRole,
     LivenessLost,
     LivenessRestored,
@@ -139,18 +182,26 @@ from attorn.contracts.participant import (
     ParticipantResumed,
     ParticipantSuspended,
     ParticipantUpdated,
+    RegisterKey,
     RegisterParticipant,
+    RemoveTeamMember,
+    ResumeParticipant,
+    RevokeKey,
     RevokeRole,
     RoleGranted,
     RoleRevoked,
+    SuspendParticipant,
     TeamMemberAdded,
     TeamMemberRemoved,
+    UndeployAgent,
+    UpdateParticipant,
 )
 from attorn.contracts.policy import (
     PolicyPublished,
     PublishPolicy,
 )
 from attorn.contracts.process import (
+    MapProcess,
     ProcessMapped,
     ProcessPublished,
     ProcessRetired,
@@ -158,16 +209,24 @@ from attorn.contracts.process import (
     RetireProcess,
 )
 from attorn.contracts.review import (
+    ClaimReview,
     RequestReview,
     ReviewClaimed,
     ReviewExpired,
     ReviewInvalidated,
     ReviewRequested,
+    ReviewSkipped,
+    ReviewUnclaimed,
     ReviewWithdrawn,
     ReviewWork,
+    UnclaimReview,
+    WithdrawReview,
     WorkReviewed,
 )
 from attorn.contracts.service_review import (
+    CloseServiceReview,
+    HoldServiceReview,
+    OpenServiceReview,
     ServiceReviewClosed,
     ServiceReviewHeld,
     ServiceReviewOpened,
@@ -181,11 +240,17 @@ from attorn.contracts.work import (
     CancelWork,
     ClarifyWork,
     CompleteWork,
+    DeclineWork,
     DefineWork,
     FailWork,
     ReadyWork,
     ReopenWork,
+    ReprioritizeWork,
+    ResumeWork,
     SubmitWork,
+    SupersedeWork,
+    SuspendWork,
+    UnassignWork,
     VerifyWork,
     WorkAssigned,
     WorkCancelled,
@@ -260,6 +325,7 @@ Payload: TypeAlias = (
     | DelegationDeclined
     | DelegationNarrowed
     | DelegationSuspended
+    | DelegationResumed
     | DelegationRevoked
     | DelegationExpired
     | DelegationExhausted
@@ -280,7 +346,9 @@ Payload: TypeAlias = (
     | DecisionRequested
     | DecisionMade
     | ReviewRequested
+    | ReviewSkipped
     | ReviewClaimed
+    | ReviewUnclaimed
     | ReviewExpired
     | ReviewInvalidated
     | ReviewWithdrawn
@@ -326,45 +394,107 @@ Payload: TypeAlias = (
 
 Command: TypeAlias = (
     RegisterParticipant
+    | UpdateParticipant
+    | SuspendParticipant
+    | ResumeParticipant
+    | ChangeManager
+    | RegisterKey
+    | RevokeKey
+    | AddTeamMember
+    | RemoveTeamMember
     | DeactivateParticipant
     | GrantRole
     | RevokeRole
+    | DeclareAbsence
+    | EndAbsence
+    | DeployAgent
+    | UndeployAgent
+    | GiveAttestation
+    | MapProcess
     | PublishProcess
     | RetireProcess
+    | OpenServiceReview
+    | HoldServiceReview
+    | CloseServiceReview
     | PublishPolicy
+    | DefineOutcome
+    | UpdateOutcome
+    | RecordBaseline
     | RegisterSource
     | DefineWork
     | ClarifyWork
     | ReadyWork
+    | ReprioritizeWork
+    | SetDeadline
     | AssignWork
+    | UnassignWork
+    | DeclineWork
     | OfferAccountability
     | TransferAccountability
+    | OfferHandover
+    | AcceptHandover
+    | DeclineHandover
+    | AddDependency
+    | SatisfyDependency
+    | BreakDependency
+    | BlockWork
+    | UnblockWork
     | DelegateWork
     | AcceptDelegation
     | DeclineDelegation
     | RevokeDelegation
+    | NarrowDelegation
+    | SuspendDelegation
+    | ResumeDelegation
+    | ExpireDelegation
     | StartExecution
     | ProgressExecution
     | RecordAction
+    | GuideExecution
+    | AdaptExecution
     | RequireInput
     | ProvideInput
     | ExecuteWork
+    | ProduceOutput
+    | ValidateOutput
     | ReleaseOutput
     | WithdrawOutput
+    | MakeRecommendation
+    | AnswerRecommendation
+    | RequestDecision
+    | MakeDecision
     | RequestReview
+    | ClaimReview
+    | UnclaimReview
+    | WithdrawReview
     | ReviewWork
     | SubmitWork
     | VerifyWork
     | CompleteWork
     | ReopenWork
+    | SuspendWork
+    | ResumeWork
     | FailWork
     | CancelWork
+    | SupersedeWork
     | EscalateWork
     | AcknowledgeEscalation
+    | UnacknowledgeEscalation
+    | AdvanceEscalation
+    | ReassignEscalation
     | AnswerEscalation
     | ResolveEscalation
     | CancelEscalation
+    | ReopenEscalation
     | AddNote
+    | ShareContext
+    | AcceptFinding
+    | RemediateFinding
+    | DismissFinding
+    | AcquireClaim
+    | RenewClaim
+    | ReleaseClaim
+    | RevokeClaim
 )
 """What somebody may ask for."""
 
@@ -423,6 +553,7 @@ EVENTS: tuple[type[Payload], ...] = (
     DelegationDeclined,
     DelegationNarrowed,
     DelegationSuspended,
+    DelegationResumed,
     DelegationRevoked,
     DelegationExpired,
     DelegationExhausted,
@@ -443,7 +574,9 @@ EVENTS: tuple[type[Payload], ...] = (
     DecisionRequested,
     DecisionMade,
     ReviewRequested,
+    ReviewSkipped,
     ReviewClaimed,
+    ReviewUnclaimed,
     ReviewExpired,
     ReviewInvalidated,
     ReviewWithdrawn,
@@ -488,45 +621,107 @@ EVENTS: tuple[type[Payload], ...] = (
 
 COMMANDS: tuple[type[Command], ...] = (
     RegisterParticipant,
+    UpdateParticipant,
+    SuspendParticipant,
+    ResumeParticipant,
+    ChangeManager,
+    RegisterKey,
+    RevokeKey,
+    AddTeamMember,
+    RemoveTeamMember,
     DeactivateParticipant,
     GrantRole,
     RevokeRole,
+    DeclareAbsence,
+    EndAbsence,
+    DeployAgent,
+    UndeployAgent,
+    GiveAttestation,
+    MapProcess,
     PublishProcess,
     RetireProcess,
+    OpenServiceReview,
+    HoldServiceReview,
+    CloseServiceReview,
     PublishPolicy,
+    DefineOutcome,
+    UpdateOutcome,
+    RecordBaseline,
     RegisterSource,
     DefineWork,
     ClarifyWork,
     ReadyWork,
+    ReprioritizeWork,
+    SetDeadline,
     AssignWork,
+    UnassignWork,
+    DeclineWork,
     OfferAccountability,
     TransferAccountability,
+    OfferHandover,
+    AcceptHandover,
+    DeclineHandover,
+    AddDependency,
+    SatisfyDependency,
+    BreakDependency,
+    BlockWork,
+    UnblockWork,
     DelegateWork,
     AcceptDelegation,
     DeclineDelegation,
     RevokeDelegation,
+    NarrowDelegation,
+    SuspendDelegation,
+    ResumeDelegation,
+    ExpireDelegation,
     StartExecution,
     ProgressExecution,
     RecordAction,
+    GuideExecution,
+    AdaptExecution,
     RequireInput,
     ProvideInput,
     ExecuteWork,
+    ProduceOutput,
+    ValidateOutput,
     ReleaseOutput,
     WithdrawOutput,
+    MakeRecommendation,
+    AnswerRecommendation,
+    RequestDecision,
+    MakeDecision,
     RequestReview,
+    ClaimReview,
+    UnclaimReview,
+    WithdrawReview,
     ReviewWork,
     SubmitWork,
     VerifyWork,
     CompleteWork,
     ReopenWork,
+    SuspendWork,
+    ResumeWork,
     FailWork,
     CancelWork,
+    SupersedeWork,
     EscalateWork,
     AcknowledgeEscalation,
+    UnacknowledgeEscalation,
+    AdvanceEscalation,
+    ReassignEscalation,
     AnswerEscalation,
     ResolveEscalation,
     CancelEscalation,
+    ReopenEscalation,
     AddNote,
+    ShareContext,
+    AcceptFinding,
+    RemediateFinding,
+    DismissFinding,
+    AcquireClaim,
+    RenewClaim,
+    ReleaseClaim,
+    RevokeClaim,
 )
 
 EVENT_BY_TYPE: Mapping[str, type[Payload]] = MappingProxyType({event.type: event for event in EVENTS})

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import msgspec
 
-from attorn.contracts.ids import Decimal, Name, ParticipantId, Text
+from attorn.contracts.ids import Decimal, Id, Name, ParticipantId, Text
 
 
 class OutcomeDefined(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -38,6 +38,41 @@ class BaselineRecorded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
 
     type: ClassVar[str] = "attorn.baseline.recorded.v1"
 
+    metric: Name
+    value: Decimal
+    origin: Text = ""
+
+
+class DefineOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Say what is worth reaching, and how one sees that it is reached."""
+
+    verb: ClassVar[str] = "outcome.define"
+
+    outcome_id: Id
+    statement: Text
+    measure: Text = ""
+    target: Text = ""
+    owner: ParticipantId | None = None
+
+
+class UpdateOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Change what is to be reached; a field that is absent stays as it is."""
+
+    verb: ClassVar[str] = "outcome.update"
+
+    outcome_id: Id
+    statement: Text | None = None
+    measure: Text | None = None
+    target: Text | None = None
+    owner: ParticipantId | None = None
+
+
+class RecordBaseline(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Say where a metric stood before anything was changed."""
+
+    verb: ClassVar[str] = "baseline.record"
+
+    outcome_id: Id
     metric: Name
     value: Decimal
     origin: Text = ""

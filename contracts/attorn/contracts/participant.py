@@ -4,7 +4,7 @@ Class names and field names here are the stored format. Add a field with a defau
 never remove.
 """
 
-from typing import Annotated, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -96,7 +96,10 @@ class ParticipantRegistered(msgspec.Struct, frozen=True, kw_only=True, omit_defa
 
 
 class ParticipantUpdated(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is known of a participant has changed; a field that is absent stays as it was."""
+    """What is known of a participant has changed; a field that is absent stays as it was.
+
+    `was` are the words that the changed fields had before, where whoever reports it knows.
+    """
 
     type: ClassVar[str] = "attorn.participant.updated.v1"
 
@@ -107,6 +110,7 @@ class ParticipantUpdated(msgspec.Struct, frozen=True, kw_only=True, omit_default
     capabilities: tuple[Name, ...] | None = None
     capacity: Capacity | None = None
     model: Model | None = None
+    was: dict[str, Any] = {}
 
 
 class ParticipantKeyRegistered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -321,3 +325,146 @@ class RevokeRole(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     role: Role
     scope: RoleScope = ""
     reason: Text = ""
+
+
+class UpdateParticipant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Change what is known of a participant; a field that is absent stays as it is."""
+
+    verb: ClassVar[str] = "participant.update"
+
+    participant_id: ParticipantId
+    display_name: Name | None = None
+    org_unit: Name | None = None
+    sponsor: ParticipantId | None = None
+    external_party: Name | None = None
+    capabilities: tuple[Name, ...] | None = None
+    capacity: Capacity | None = None
+    model: Model | None = None
+
+
+class SuspendParticipant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Stop a participant, everywhere or in one process."""
+
+    verb: ClassVar[str] = "participant.suspend"
+
+    participant_id: ParticipantId
+    reason: Text = ""
+    scope: RoleScope = ""
+
+
+class ResumeParticipant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Let a participant that was stopped go on."""
+
+    verb: ClassVar[str] = "participant.resume"
+
+    participant_id: ParticipantId
+    reason: Text = ""
+    scope: RoleScope = ""
+
+
+class ChangeManager(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Let a participant report to somebody else, or to nobody."""
+
+    verb: ClassVar[str] = "manager.change"
+
+    participant_id: ParticipantId
+    new: ParticipantId | None = None
+
+
+class RegisterKey(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Let what a key signs be the participant's word, from a position on; by default from where this is recorded."""
+
+    verb: ClassVar[str] = "key.register"
+
+    participant_id: ParticipantId
+    key_id: Id
+    public_key: Annotated[str, Meta(min_length=1, max_length=4_096)]
+    valid_from: Position | None = None
+
+
+class RevokeKey(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Let what a key signs count for nothing, from a position on; by default from where this is recorded."""
+
+    verb: ClassVar[str] = "key.revoke"
+
+    participant_id: ParticipantId
+    key_id: Id
+    valid_from: Position | None = None
+    reason: Text = ""
+
+
+class AddTeamMember(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Make somebody one of a team."""
+
+    verb: ClassVar[str] = "team.add"
+
+    team_id: ParticipantId
+    member: ParticipantId
+
+
+class RemoveTeamMember(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Let somebody be one of a team no longer."""
+
+    verb: ClassVar[str] = "team.remove"
+
+    team_id: ParticipantId
+    member: ParticipantId
+
+
+class DeclareAbsence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Say when somebody is away, and who stands in for what."""
+
+    verb: ClassVar[str] = "absence.declare"
+
+    participant_id: ParticipantId
+    from_: Timestamp = msgspec.field(name="from")
+    until: Timestamp
+    substitute: ParticipantId
+    covers: tuple[Covers, ...] = ("review", "escalation", "accountability")
+
+
+class EndAbsence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Say that somebody is back."""
+
+    verb: ClassVar[str] = "absence.end"
+
+    participant_id: ParticipantId
+    reason: Text = ""
+
+
+class DeployAgent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Let an agent work in a process; the version in force is pinned where none is named."""
+
+    verb: ClassVar[str] = "agent.deploy"
+
+    participant_id: ParticipantId
+    process_id: Id
+    process_version: Version | None = None
+    environment: Name = "production"
+    agent_version: Name | None = None
+    instructions: tuple[StepInstructions, ...] = ()
+    heartbeat: Duration | None = None
+    volume_floor: VolumeFloor | None = None
+    oversight: Oversight | None = None
+
+
+class UndeployAgent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Take an agent out of a process."""
+
+    verb: ClassVar[str] = "agent.undeploy"
+
+    participant_id: ParticipantId
+    process_id: Id
+    environment: Name = "production"
+    reason: Text = ""
+
+
+class GiveAttestation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Vouch, in one's own name, for a process, a policy or an agent as it is."""
+
+    verb: ClassVar[str] = "attestation.give"
+
+    participant_id: ParticipantId
+    subject: Uri
+    statement: Text
+    valid_until: Timestamp | None = None

@@ -32,7 +32,10 @@ PolicyKind: TypeAlias = Literal["review", "escalation", "delegation", "authority
 
 
 class ReviewRules(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How many look at an output, who may, and which outputs; `when` selects outputs whatever the sample says."""
+    """How many look at an output, who may, and which outputs; `when` selects outputs whatever the sample says.
+
+    `seconds_min` is how long it takes to look at an output with care; consent far below it is suspected.
+    """
 
     reviewers_required: Annotated[int, Meta(ge=0, le=100)] = 1
     human_required: bool = True
@@ -42,14 +45,19 @@ class ReviewRules(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     candidates: tuple[ParticipantOrRole, ...] = ()
     respond_within: Duration | None = None
     when: Cel | None = None
+    seconds_min: Count = 0
 
 
 class EscalationRules(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The ladder, how often it is climbed again, and what is done when nobody decides."""
+    """The ladder, how often it is climbed again, and what is done when nobody decides.
+
+    `question_required`: whoever asks for help says what has to be decided, so that nobody has to ask back.
+    """
 
     ladder: tuple[Rung, ...] = ()
     repeat: Count = 0
     default_action: DefaultAction | None = None
+    question_required: bool = True
 
 
 class DelegationRules(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

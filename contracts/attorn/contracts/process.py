@@ -39,7 +39,10 @@ class Raci(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One step of a process: who, what it takes, how far AI may go, how long it may take, what comes next."""
+    """One step of a process: who, what it takes, how far AI may go, how long it may take, what comes next.
+
+    The first step is where the process begins; it ends in the last, and in any other that `may_end` it.
+    """
 
     step_id: Id
     name: Name
@@ -49,6 +52,17 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     instructions: Ref | None = None
     sla: Duration | None = None
     next: tuple[Id, ...] = ()
+    may_end: bool = False
+
+
+class Collaboration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How people and AI work together in a process: what AI takes part in, who answers for what it makes, how the two
+    hand over to each other, and how what AI does is seen."""
+
+    participation: Text = ""
+    accountability: Text = ""
+    collaboration: Text = ""
+    visibility: Text = ""
 
 
 class ProcessMapped(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -85,6 +99,7 @@ class ProcessPublished(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     change_summary: Text = ""
     effective_at: Timestamp | None = None
     grace: Duration | None = None
+    ai_work: Collaboration | None = None
 
 
 class ProcessRetired(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -118,6 +133,7 @@ class PublishProcess(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     change_summary: Text = ""
     effective_at: Timestamp | None = None
     grace: Duration | None = None
+    ai_work: Collaboration | None = None
 
 
 class RetireProcess(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -128,3 +144,16 @@ class RetireProcess(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     process_id: Id
     version: Version | None = None
     successor: Id | None = None
+
+
+class MapProcess(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Write down how the work flows today, before anything of it is handed to AI."""
+
+    verb: ClassVar[str] = "process.map"
+
+    process_id: Id
+    origin: Origin
+    steps: tuple[Step, ...] = ()
+    volume_per_month: Count | None = None
+    judgment: Judgment | None = None
+    recoverable: Recoverable | None = None

@@ -11,12 +11,14 @@ class Breach(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One rule that did not hold.
 
     `rule` is a code of `rules.py`; `detail` is a sentence with its values; `field` names the place in
-    the message (`data.accountable`) where there is one.
+    the message (`data.accountable`) where there is one. Who may not have a claim is told who has it, and until when.
     """
 
     rule: str
     detail: str
     field: str | None = None
+    held_by: str | None = None
+    until: Timestamp | None = None
 
 
 class Refused(Exception):

@@ -4,23 +4,36 @@ Class names and field names here are the stored format. Add a field with a defau
 never remove.
 """
 
+import hashlib
 from typing import Annotated, ClassVar, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
-from attorn.contracts.ids import Count, Digest, Id, ParticipantId, Pinned, Ratio, Text, Timestamp, WorkId
+from attorn.contracts.ids import Count, Digest, Id, Name, ParticipantId, Pinned, Ratio, Text, Timestamp, WorkId
 from attorn.contracts.output import Output
 
 Verdict: TypeAlias = Literal["approved", "edited", "changes_requested", "rejected", "waived"]
 ItemResult: TypeAlias = Literal["passed", "failed"]
+UnclaimCause: TypeAlias = Literal["released", "expired"]
 
 
 class Sampling(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Why this output came up for review: the share that is looked at, and the draw that decided."""
+    """Why this output came up for review, or did not: the share that is looked at, and the draw that decided.
+
+    `drawn` is made of `seed` and the output's digest alone (`draw`), so that anybody can draw again; below `rate`, the
+    output is looked at.
+    """
 
     rate: Ratio
     drawn: Ratio | None = None
+    seed: Name | None = None
+
+
+def draw(seed: str, output_dig: str) -> float:
+    """A number from 0 up to 1, the same for ever: the first 53 bits of the SHA-256 of `<seed> <digest>`, as a share."""
+    bits = int.from_bytes(hashlib.sha256(f"{seed} {output_dig}".encode()).digest()[:8], "big") >> 11
+    return bits / 2**53
 
 
 class ReviewItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -56,6 +69,30 @@ class ReviewClaimed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     output_id: Id
     output_dig: Digest
     reviewer: ParticipantId
+    claim_until: Timestamp | None = None
+
+
+class ReviewUnclaimed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`reviewer` is no longer looking at the output; somebody else may."""
+
+    type: ClassVar[str] = "attorn.review.unclaimed.v1"
+
+    review_id: Id
+    output_id: Id
+    output_dig: Digest
+    reviewer: ParticipantId
+    cause: UnclaimCause = "released"
+
+
+class ReviewSkipped(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The policy looks at a share of the outputs, and these bytes were not drawn; they need no review."""
+
+    type: ClassVar[str] = "attorn.review.skipped.v1"
+
+    output_id: Id
+    output_dig: Digest
+    sampling: Sampling
+    policy: Pinned | None = None
 
 
 class ReviewExpired(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -121,6 +158,36 @@ class RequestReview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     candidates: tuple[ParticipantId, ...] = ()
     excluded: tuple[ParticipantId, ...] = ()
     respond_by: Timestamp | None = None
+
+
+class ClaimReview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Say that one is looking at the output, so that nobody else need to."""
+
+    verb: ClassVar[str] = "review.claim"
+
+    work_id: WorkId
+    review_id: Id
+    claim_until: Timestamp | None = None
+
+
+class UnclaimReview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Leave the output to somebody else; `reviewer` is who looks at it, where that is not who asks."""
+
+    verb: ClassVar[str] = "review.unclaim"
+
+    work_id: WorkId
+    review_id: Id
+    reviewer: ParticipantId | None = None
+
+
+class WithdrawReview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Do without a review that one has asked for. What the policy asks for is waived, not withdrawn."""
+
+    verb: ClassVar[str] = "review.withdraw"
+
+    work_id: WorkId
+    review_id: Id
+    reason: Text = ""
 
 
 class ReviewWork(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

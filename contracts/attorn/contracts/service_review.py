@@ -46,3 +46,38 @@ class ServiceReviewClosed(msgspec.Struct, frozen=True, kw_only=True, omit_defaul
     metrics_digest: Digest | None = None
     decisions: tuple[Text, ...] = ()
     actions: tuple[Text, ...] = ()
+
+
+class OpenServiceReview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Call the review of a process for a period; the figures that it will look at are fixed by their digest."""
+
+    verb: ClassVar[str] = "service_review.open"
+
+    process_id: Id
+    service_review_id: Id
+    period: Name
+    scope: Text = ""
+    metrics_digest: Digest | None = None
+
+
+class HoldServiceReview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Say what was decided in a review, and what is to be done."""
+
+    verb: ClassVar[str] = "service_review.hold"
+
+    process_id: Id
+    service_review_id: Id
+    metrics_digest: Digest | None = None
+    decisions: tuple[Text, ...] = ()
+    actions: tuple[Text, ...] = ()
+
+
+class CloseServiceReview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Say that what a review wanted done is done, or has become work."""
+
+    verb: ClassVar[str] = "service_review.close"
+
+    process_id: Id
+    service_review_id: Id
+    decisions: tuple[Text, ...] = ()
+    actions: tuple[Text, ...] = ()

@@ -4,6 +4,8 @@ A subject is made of identifiers, each one literal token, so that no name can wi
 outside a stream (JetStream accepts a guard on a subject that it does not hold).
 """
 
+import base64
+import hashlib
 from typing import NamedTuple
 
 from attorn.contracts.ids import is_token
@@ -41,6 +43,19 @@ def stream(text: str, field: str = "subject") -> StreamId:
     if not slash or kind not in KINDS:
         raise Unreadable(f"{text[:80]!r} is not <kind>/<id> with kind one of {', '.join(KINDS)}", field)
     return StreamId(kind, token(id, field))
+
+
+def named(kind: str, name: str) -> str:
+    """The stream of `kind` that is about `name`: an identifier; or a resource key, which may be any text.
+
+    What is no identifier stands under the base32 of its SHA-256, 52 letters and digits. Without a kind, `name` is the
+    stream's whole name.
+    """
+    if not kind:
+        return str(stream(name))
+    if not is_token(name):
+        name = base64.b32encode(hashlib.sha256(name.encode()).digest()).decode().rstrip("=")
+    return f"{kind}/{name}"
 
 
 def event(stream: str) -> str:

@@ -50,12 +50,16 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class AcceptanceCriterion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One thing that must hold before the work is done, and how that is found out."""
+    """One thing that must hold before the work is done, and how that is found out.
+
+    `schema` refers to a JSON Schema; in `json_schema` it stands itself, and the service holds outputs against it.
+    """
 
     id: Id
     text: Text
     check: Literal["human", "schema", "rule"] = "human"
     schema: Ref | None = None
+    json_schema: dict[str, Any] | None = None
 
 
 class Method(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -322,12 +326,12 @@ class ReadyWork(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, f
 
 
 class AssignWork(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """Have `executor` carry the work out."""
+    """Have `executor` carry the work out. With the mode `route`, the service may find one among the candidates."""
 
     verb: ClassVar[str] = "work.assign"
 
     work_id: WorkId
-    executor: ParticipantId
+    executor: ParticipantId | None = None
     mode: AssignmentMode = "assign"
     reason: Text = ""
 
@@ -387,4 +391,61 @@ class CancelWork(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     verb: ClassVar[str] = "work.cancel"
 
     work_id: WorkId
+    reason: Text = ""
+
+
+class ReprioritizeWork(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Say how urgent the work is now; what it was before is known to the service."""
+
+    verb: ClassVar[str] = "work.reprioritize"
+
+    work_id: WorkId
+    priority: Priority
+    reason: Text = ""
+
+
+class UnassignWork(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Take the executor off the work."""
+
+    verb: ClassVar[str] = "work.unassign"
+
+    work_id: WorkId
+    reason: Text = ""
+
+
+class DeclineWork(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Not carry out what one was assigned; said by whoever was to carry it out."""
+
+    verb: ClassVar[str] = "work.decline"
+
+    work_id: WorkId
+    reason: Text = ""
+
+
+class SuspendWork(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Let the work rest until it is resumed; `until` is when that is expected."""
+
+    verb: ClassVar[str] = "work.suspend"
+
+    work_id: WorkId
+    reason: Text = ""
+    until: Timestamp | None = None
+
+
+class ResumeWork(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Let the work go on from where it rested."""
+
+    verb: ClassVar[str] = "work.resume"
+
+    work_id: WorkId
+    reason: Text = ""
+
+
+class SupersedeWork(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """End the work because other work takes its place."""
+
+    verb: ClassVar[str] = "work.supersede"
+
+    work_id: WorkId
+    duplicate_of: WorkId | None = None
     reason: Text = ""

@@ -7,7 +7,7 @@ is answered as it was then.
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -19,6 +19,7 @@ from attorn.projections.fold import Rows
 
 NAME = "accountability"
 VERSION = 1
+EVENTS: Final[frozenset[type] | None] = None
 INDEXES = (("named",),)
 
 

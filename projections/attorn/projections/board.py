@@ -14,6 +14,7 @@ import msgspec
 from attorn.contracts.accountability import AccountabilityTransferred
 from attorn.contracts.claim import ClaimExpired, ClaimReleased
 from attorn.contracts.deadline import DeadlineSet
+from attorn.contracts.dependency import DependencyAdded, WorkBlocked, WorkUnblocked
 from attorn.contracts.envelope import Recorded
 from attorn.contracts.escalation import (
     EscalationCancelled,
@@ -35,13 +36,17 @@ from attorn.contracts.work import (
     WorkCancelled,
     WorkClarified,
     WorkCompleted,
+    WorkDeclined,
     WorkDefined,
     WorkFailed,
     WorkReadied,
     WorkReopened,
     WorkReprioritized,
+    WorkResumed,
     WorkSubmitted,
     WorkSuperseded,
+    WorkSuspended,
+    WorkUnassigned,
     WorkVerified,
 )
 from attorn.projections import timeline
@@ -50,7 +55,8 @@ from attorn.projections.fold import Rows
 from attorn.projections.lifecycle import ENDED, Lifecycle, step
 
 NAME = "board"
-VERSION = 1
+VERSION = 2
+EVENTS: Final[frozenset[type] | None] = None
 INDEXES = (("state", "process"), ("process",), ("named",), ("executor",), ("due_at",))
 
 GAP = timedelta(days=7)
@@ -317,10 +323,14 @@ def actions(row: Row) -> tuple[str, ...]:
     verbs |= _ALWAYS
     if life.state not in ENDED:
         verbs |= _WHILE_OPEN
+    if life.state in ("claimed", "in_progress"):
+        verbs |= _WHILE_HELD
     if life.state == "in_progress":
         verbs |= _WHILE_WORKING
     if life.state in ("submitted", "verified", "completed"):
         verbs.add("output.release")
+    if life.reviews:
+        verbs |= _WHILE_REVIEWED
     if row.defined_at is None:
         verbs.add("work.define")
     if not row.open_inputs:
@@ -330,15 +340,32 @@ def actions(row: Row) -> tuple[str, ...]:
     return tuple(sorted(verbs))
 
 
-_ALWAYS: Final = frozenset({"accountability.offer", "accountability.transfer", "note.add"})
-_WHILE_OPEN: Final = frozenset({"work.clarify", "work.delegate"})
+_ALWAYS: Final = frozenset({"accountability.offer", "accountability.transfer", "context.share", "note.add"})
+_WHILE_OPEN: Final = frozenset({"work.clarify", "work.delegate", "work.reprioritize", "deadline.set"})
+_WHILE_HELD: Final = frozenset({"handover.offer", "handover.accept", "handover.decline"})
 _WHILE_WORKING: Final = frozenset({"execution.progress", "execution.record_action"})
+_WHILE_REVIEWED: Final = frozenset({"review.claim", "review.unclaim", "review.withdraw"})
 _WHILE_ESCALATED: Final = frozenset(
-    {"escalation.acknowledge", "escalation.answer", "escalation.resolve", "escalation.cancel"}
+    {
+        "escalation.acknowledge",
+        "escalation.advance",
+        "escalation.answer",
+        "escalation.cancel",
+        "escalation.reassign",
+        "escalation.resolve",
+        "escalation.unacknowledge",
+    }
 )
 _LEADING: Final[dict[str, Any]] = {
     "work.ready": WorkReadied(),
     "work.assign": WorkAssigned(executor=""),
+    "work.unassign": WorkUnassigned(),
+    "work.decline": WorkDeclined(),
+    "dependency.add": DependencyAdded(on=""),
+    "work.block": WorkBlocked(),
+    "work.unblock": WorkUnblocked(),
+    "work.suspend": WorkSuspended(),
+    "work.resume": WorkResumed(),
     "execution.start": ExecutionStarted(execution_id="", executor=""),
     "execution.require_input": ExecutionInputRequired(execution_id="", request_id="", from_="", question=""),
     "execution.provide_input": ExecutionInputProvided(request_id="", response="respond"),
@@ -351,6 +378,7 @@ _LEADING: Final[dict[str, Any]] = {
     "work.reopen": WorkReopened(),
     "work.fail": WorkFailed(),
     "work.cancel": WorkCancelled(),
+    "work.supersede": WorkSuperseded(),
     "work.escalate": WorkEscalated(
         escalation_id="", reason="manual", raised_by="", context=EscalationContext(summary="")
     ),

@@ -6,7 +6,7 @@ came from, so that the directory of any earlier position, or of any earlier stat
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -14,22 +14,35 @@ from attorn.contracts import subjects
 from attorn.contracts.envelope import Recorded
 from attorn.contracts.ids import ParticipantKind
 from attorn.contracts.participant import (
+    AbsenceDeclared,
+    AbsenceEnded,
+    AgentDeployed,
+    AgentUndeployed,
+    AttestationGiven,
+    Covers,
     ParticipantDeactivated,
+    ParticipantKeyRegistered,
+    ParticipantKeyRevoked,
     ParticipantManagerChanged,
     ParticipantRegistered,
     ParticipantResumed,
     ParticipantSuspended,
+    ParticipantUpdated,
     RoleGranted,
     RoleRevoked,
+    TeamMemberAdded,
+    TeamMemberRemoved,
 )
 from attorn.contracts.policy import PolicyPublished
-from attorn.contracts.process import ProcessPublished, ProcessRetired
+from attorn.contracts.process import ProcessMapped, ProcessPublished, ProcessRetired
 from attorn.contracts.source import SourceRegistered
+from attorn.projections.relations import Relations
 
 KINDS = ("participant", "process", "policy", "source")
 """The kinds of streams that the directory is folded from."""
 
 T = TypeVar("T")
+V = TypeVar("V", ProcessPublished, PolicyPublished)
 
 
 class Stamp(msgspec.Struct, frozen=True):
@@ -74,8 +87,49 @@ class Departure(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
+class Absence(msgspec.Struct, frozen=True):
+    """When somebody is away, and who stands in; `ended` is when they said that they were back."""
+
+    from_: datetime
+    until: datetime
+    substitute: str | None
+    covers: tuple[Covers, ...]
+    ended: Stamp | None = None
+
+    def covers_at(self, what: Covers, at: datetime) -> bool:
+        until = self.until if self.ended is None else min(self.until, self.ended.time)
+        return what in self.covers and self.from_ <= at <= until
+
+
+class Deployment(msgspec.Struct, frozen=True):
+    """An agent at work in a process, from `since` on, and `until` it was taken out or deployed anew."""
+
+    agent: str
+    said: AgentDeployed
+    since: Stamp
+    until: Stamp | None = None
+
+
+class Key(msgspec.Struct, frozen=True):
+    """A public key speaks for its owner from position `valid_from` on, and up to but without `until`."""
+
+    key_id: str
+    public_key: str
+    valid_from: int
+    until: int | None = None
+
+
+class Attestation(msgspec.Struct, frozen=True):
+    by: str
+    statement: str
+    valid_until: datetime | None = None
+
+
 class Participant(msgspec.Struct, frozen=True):
-    """One participant as registered first; `left` are the departures in log order, of which the first counts."""
+    """One participant as registered first; `left` are the departures in log order, of which the first counts.
+
+    `superiors` and `sponsors` are all who ever were, in log order; `stopped` are the scopes in which it is suspended.
+    """
 
     id: str
     kind: ParticipantKind
@@ -84,8 +138,21 @@ class Participant(msgspec.Struct, frozen=True):
     org_unit: str | None = None
     reports_to: str | None = None
     sponsor: str | None = None
-    suspended: bool = False
+    external_party: str | None = None
+    capabilities: tuple[str, ...] = ()
+    stopped: tuple[str, ...] = ()
     left: tuple[Fact[Departure], ...] = ()
+    superiors: tuple[Fact[str | None], ...] = ()
+    sponsors: tuple[Fact[str | None], ...] = ()
+    members: tuple[str, ...] = ()
+    absences: tuple[Fact[Absence], ...] = ()
+    deployments: tuple[Deployment, ...] = ()
+    keys: tuple[Key, ...] = ()
+
+    @property
+    def suspended(self) -> bool:
+        """Whether it was stopped, everywhere or somewhere, and may not go on yet."""
+        return bool(self.stopped)
 
 
 class Role(msgspec.Struct, frozen=True):
@@ -97,11 +164,12 @@ class Role(msgspec.Struct, frozen=True):
 
 
 class Process(msgspec.Struct, frozen=True):
-    """A process with the events that published its versions."""
+    """A process with the events that mapped it, and those that published and retired its versions."""
 
     id: str
     versions: tuple[Fact[ProcessPublished], ...] = ()
     retired: tuple[Fact[int | None], ...] = ()
+    maps: tuple[Fact[ProcessMapped], ...] = ()
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,88 +189,169 @@ class Directory(msgspec.Struct):
     processes: dict[str, Process] = {}
     policies: dict[str, tuple[Fact[PolicyPublished], ...]] = {}
     roles: tuple[Fact[Role], ...] = ()
+    # The same once more, as it is looked up: by who holds it, by its name, and the custodianship of the ledger.
+    held: dict[str, tuple[Fact[Role], ...]] = {}
+    holders: dict[str, tuple[str, ...]] = {}
+    custodians: tuple[Fact[Role], ...] = ()
+    attestations: dict[str, tuple[Fact[Attestation], ...]] = {}
+    relations: Relations = msgspec.field(default_factory=Relations)
 
     def evolve(self, recorded: Recorded) -> None:
         """Take in one event; events that the directory is not about only move its position."""
         self.position = recorded.position
+        self.relations.evolve(recorded)
         kind, _, id = recorded.stream.partition("/")
         if kind not in KINDS:
             return
         stamp = Stamp(recorded.position, recorded.event.time, recorded.recorded_at)
         replace = msgspec.structs.replace
-        who = self.participants.get(id)
         match recorded.event.data:
-            case ParticipantRegistered() as data:
-                # The first registration stands: a second one cannot make an agent a person.
-                if who is None:
-                    self.participants[id] = Participant(
-                        id, data.kind, data.display_name, stamp, data.org_unit, data.reports_to, data.sponsor
-                    )
-            case ParticipantDeactivated(successor=successor, reason=reason) if who is not None:
-                departure = Fact(stamp, Departure(successor, reason or ""))
-                self.participants[id] = replace(who, left=(*who.left, departure))
-            case ParticipantSuspended() if who is not None:
-                self.participants[id] = replace(who, suspended=True)
-            case ParticipantResumed() if who is not None:
-                self.participants[id] = replace(who, suspended=False)
-            case ParticipantManagerChanged(new=new) if who is not None:
-                self.participants[id] = replace(who, reports_to=new)
             case RoleGranted(role=role, scope=scope, valid_until=until):
-                self.roles = (*self.roles, Fact(stamp, Role(id, role, scope, True, until)))
+                self._take_role(Fact(stamp, Role(id, role, scope, True, until)))
             case RoleRevoked(role=role, scope=scope):
-                self.roles = (*self.roles, Fact(stamp, Role(id, role, scope, False)))
+                self._take_role(Fact(stamp, Role(id, role, scope, False)))
+            case AttestationGiven(subject=subject, statement=statement, valid_until=until):
+                said = Fact(stamp, Attestation(id, statement, until))
+                self.attestations[subject] = (*self.attestations.get(subject, ()), said)
             case SourceRegistered() as source:
                 self.sources[id] = (*self.sources.get(id, ()), Fact(stamp, source))
             case ProcessPublished() as published:
                 process = self.processes.get(id, Process(id))
                 self.processes[id] = replace(process, versions=(*process.versions, Fact(stamp, published)))
+            case ProcessMapped() as mapped:
+                process = self.processes.get(id, Process(id))
+                self.processes[id] = replace(process, maps=(*process.maps, Fact(stamp, mapped)))
             case ProcessRetired(version=version):
                 process = self.processes.get(id, Process(id))
                 self.processes[id] = replace(process, retired=(*process.retired, Fact(stamp, version)))
             case PolicyPublished() as policy:
                 self.policies[id] = (*self.policies.get(id, ()), Fact(stamp, policy))
-            case _:
-                pass
+            case data if kind == "participant":
+                who = self.participants.get(id)
+                after = _registered(id, data, stamp) if who is None else _changed(who, data, stamp)
+                if after is not None:
+                    self.participants[id] = after
+
+    def _take_role(self, fact: Fact[Role]) -> None:
+        id, role = fact.value.participant, fact.value.role
+        self.roles = (*self.roles, fact)
+        self.held[id] = (*self.held.get(id, ()), fact)
+        if id not in self.holders.get(role, ()):
+            self.holders[role] = (*self.holders.get(role, ()), id)
+        if role == "custodian" and not fact.value.scope:
+            self.custodians = (*self.custodians, fact)
 
     # ---- participants
 
     def kind(self, id: str, asof: AsOf = NOW) -> ParticipantKind | None:
         """What sort of participant `id` is; None when nobody knows it."""
         who = self.participants.get(id)
-        return who.kind if who is not None and asof.knows(who.stamp) else None
+        return who.kind if who is not None and (asof is NOW or asof.knows(who.stamp)) else None
 
     def is_here(self, id: str, asof: AsOf = NOW) -> bool:
         """Whether `id` is registered and has not left."""
-        return self.kind(id, asof) is not None and self._departure(self.participants[id], asof) is None
+        who = self.participants.get(id)
+        if who is None or asof is NOW:
+            return who is not None and not who.left
+        return asof.knows(who.stamp) and self._departure(who, asof) is None
 
     def is_person(self, id: str, asof: AsOf = NOW) -> bool:
         """Whether `id` is a human who is here."""
-        return self.kind(id, asof) == "human" and self.is_here(id, asof)
+        who = self.participants.get(id)
+        return who is not None and who.kind == "human" and self.is_here(id, asof)
+
+    def departure(self, id: str, asof: AsOf = NOW) -> Departure | None:
+        """How `id` left; None while they are here, or were never."""
+        who = self.participants.get(id)
+        found = self._departure(who, asof) if who is not None else None
+        return found.value if found is not None else None
 
     def name(self, id: str) -> str:
         who = self.participants.get(id)
         return who.name if who is not None else id
 
-    def is_suspended(self, id: str) -> bool:
-        """Whether `id` was stopped and may not go on yet."""
+    def is_suspended(self, id: str, scope: str = "") -> bool:
+        """Whether `id` was stopped everywhere, or in `scope`, a stream such as process/refunds, and may not go on."""
         who = self.participants.get(id)
-        return who is not None and who.suspended
+        return who is not None and bool(who.stopped) and ("" in who.stopped or scope in who.stopped)
 
     def holds(self, id: str, role: str, scope: str | None = None, asof: AsOf = NOW, at: datetime | None = None) -> bool:
         """Whether `id` holds `role`, in `scope` or any; with `at`, whether it had not lapsed by then either."""
+        if id not in self.held:
+            return False
         held: dict[str, Role] = {}
-        for fact in self.roles:
+        for fact in self.held[id]:
             said = fact.value
-            if asof.covers(fact.stamp) and said.participant == id and said.role == role and scope in (None, said.scope):
+            if said.role == role and scope in (None, said.scope) and asof.covers(fact.stamp):
                 held[said.scope] = said
         at = at or asof.at
         return any(r.granted and (at is None or r.valid_until is None or at <= r.valid_until) for r in held.values())
 
+    def has_role(self, id: str, role: str, scope: str, at: datetime) -> bool:
+        """Whether `id` is here and holds `role` at that time, everywhere or in `scope`."""
+        return self.is_here(id) and (self.holds(id, role, "", at=at) or self.holds(id, role, scope, at=at))
+
+    def somebody_is(self, role: str, scope: str, at: datetime) -> bool:
+        """Whether anybody who is here holds `role` at that time, everywhere or in `scope`."""
+        return any(self.has_role(id, role, scope, at) for id in self.holders.get(role, ()))
+
     def persons(self, target: str) -> tuple[str, ...]:
         """The persons who are here that `target`, a role or a participant, leads to. A role of that name wins."""
-        holders = dict.fromkeys(f.value.participant for f in self.roles if f.value.role == target)
-        found = tuple(id for id in holders if self.is_person(id) and self.holds(id, target))
+        found = tuple(id for id in self.holders.get(target, ()) if self.is_person(id) and self.holds(id, target))
         return found or ((target,) if self.is_person(target) else ())
+
+    def members(self, team: str) -> tuple[str, ...]:
+        """The people and agents who are here that a team is made of, also by way of teams in it, each once."""
+        found: dict[str, None] = {}
+        passed, pending = set[str](), [team]
+        while pending:
+            who = self.participants.get(pending.pop())
+            if who is None or who.id in passed or who.left:
+                continue
+            passed.add(who.id)
+            if who.kind == "team":
+                pending += reversed(who.members)
+            else:
+                found[who.id] = None
+        return tuple(found)
+
+    def teams_in(self, team: str) -> tuple[str, ...]:
+        """The teams that a team is made of, and they in turn; not itself, unless it is made of itself."""
+        found: dict[str, None] = {}
+        pending = [team]
+        while pending:
+            who = self.participants.get(pending.pop())
+            for member in who.members if who is not None else ():
+                if member not in found and self.kind(member) == "team":
+                    found[member] = None
+                    pending.append(member)
+        return tuple(found)
+
+    def substitute(self, id: str, what: Covers, at: datetime) -> str | None:
+        """The person who is here that stands in for `id` at that time; themselves while they are not away.
+
+        None while they are away and nobody who is here, and is not away as well, stands in.
+        """
+        passed: set[str] = set()
+        person: str | None = id
+        while person is not None and person not in passed:
+            passed.add(person)
+            who = self.participants.get(person)
+            if who is None:
+                return None
+            away = [f.value for f in who.absences if f.value.covers_at(what, at)]
+            if not away:
+                return person if self.is_person(person) else None
+            person = away[-1].substitute
+        return None
+
+    def key(self, id: str, key_id: str, position: int) -> str | None:
+        """The public key that speaks for `id` under `key_id` at a position of the log; None when none does."""
+        who = self.participants.get(id)
+        for key in who.keys if who is not None else ():
+            if key.key_id == key_id and key.valid_from <= position and (key.until is None or position < key.until):
+                return key.public_key
+        return None
 
     def successor(self, id: str, asof: AsOf = NOW) -> str | None:
         """The person who is here that `id` leads to: themselves, or whoever succeeded them; None when nobody."""
@@ -214,8 +363,11 @@ class Directory(msgspec.Struct):
 
     def root_custodian(self, asof: AsOf = NOW) -> str | None:
         """Who answers when nobody else does: the last person who was made custodian of the ledger, and still is."""
-        grants = [f for f in self.roles if f.value.role == "custodian" and f.value.scope == ""
-                  and asof.knows(f.stamp) and self.kind(f.value.participant, asof) == "human"]  # fmt: skip
+        if asof is NOW and self.custodians:
+            newest = self.custodians[-1].value
+            if newest.granted and self.is_person(newest.participant):
+                return newest.participant
+        grants = [f for f in self.custodians if asof.knows(f.stamp) and self.kind(f.value.participant, asof) == "human"]
         # A custodian answers also for what happened before there was one: the first that is known stands in.
         held: list[str] = []
         for fact in [f for f in grants if asof.covers(f.stamp)] or grants[:1]:
@@ -233,36 +385,48 @@ class Directory(msgspec.Struct):
 
     def process(self, id: str, version: int | None = None, asof: AsOf = NOW) -> ProcessPublished | None:
         """The published version `version` of a process, or its newest; before there was any, its first."""
-        known = [f for f in self.processes.get(id, Process(id)).versions
+        found = self.processes.get(id)
+        if found is None:
+            return None
+        if asof is NOW:
+            return _version(found.versions, version)
+        known = [f for f in found.versions
                  if asof.knows(f.stamp) and (version is None or f.value.version == version)]  # fmt: skip
         covered = [f for f in known if asof.covers(f.stamp)] or known[:1]
         return covered[-1].value if covered else None
 
     def process_in_force(self, id: str, at: datetime) -> ProcessPublished | None:
         """The version of a process under which new work begins at that time."""
-        found = [f.value for f in self.processes.get(id, Process(id)).versions
-                 if (f.value.effective_at is None or f.value.effective_at <= at)
-                 and not self.is_retired(id, f.value.version, at)]  # fmt: skip
-        return found[-1] if found else None
+        process = self.processes.get(id)
+        for fact in reversed(process.versions) if process is not None else ():
+            version = fact.value
+            if (version.effective_at is None or version.effective_at <= at) and not self.is_retired(
+                id, version.version, at
+            ):
+                return version
+        return None
 
     def is_retired(self, id: str, version: int, at: datetime) -> bool:
         """Whether no new work begins under this version of a process at that time."""
-        process = self.processes.get(id, Process(id))
+        process = self.processes.get(id)
+        if process is None or not process.retired:
+            return False
         published = max((f.stamp.position for f in process.versions if f.value.version == version), default=0)
         return any(f.value in (None, version) and f.stamp.position > published and f.stamp.time <= at
                    for f in process.retired)  # fmt: skip
 
     def policy(self, id: str, version: int | None = None, asof: AsOf = NOW) -> PolicyPublished | None:
         """The published version `version` of a policy, or its newest."""
+        if asof is NOW:
+            return _version(self.policies.get(id, ()), version)
         found = [f.value for f in self.policies.get(id, ())
                  if asof.knows(f.stamp) and (version is None or f.value.version == version)]  # fmt: skip
         return found[-1] if found else None
 
     def policy_in_force(self, id: str, at: datetime) -> PolicyPublished | None:
         """The version of a policy that work is pinned to at that time."""
-        found = [f.value for f in self.policies.get(id, ())
-                 if f.value.effective_at is None or f.value.effective_at <= at]  # fmt: skip
-        return found[-1] if found else None
+        return next((f.value for f in reversed(self.policies.get(id, ()))
+                     if f.value.effective_at is None or f.value.effective_at <= at), None)  # fmt: skip
 
     def custodian(self, source: str, asof: AsOf = NOW) -> str | None:
         """Who is custodian of what `source` reports; of what happened before there was one, the first."""
@@ -282,6 +446,8 @@ class Directory(msgspec.Struct):
         through successions; the last custodian of the ledger stays, even gone, until there is another. None only while
         the ledger has no custodian at all.
         """
+        if asof is NOW and named is not None and self.is_person(named):
+            return Answer(person=named, basis="named")
         steps: list[str] = []
         for candidate, basis in self._candidates(named, process, source, asof):
             person = self._here(candidate, asof, steps)
@@ -337,6 +503,99 @@ def fold(log: Sequence[Recorded]) -> Directory:
     for recorded in log:
         directory.evolve(recorded)
     return directory
+
+
+def _version(versions: Sequence[Fact[V]], version: int | None) -> V | None:
+    for fact in reversed(versions):
+        if version is None or fact.value.version == version:
+            return fact.value
+    return None
+
+
+def _registered(id: str, data: Any, stamp: Stamp) -> Participant | None:
+    if not isinstance(data, ParticipantRegistered):
+        return None
+    keys = (Key(key.key_id, key.public_key, key.valid_from or stamp.position) for key in data.signing_keys)
+    return Participant(
+        id,
+        data.kind,
+        data.display_name,
+        stamp,
+        data.org_unit,
+        data.reports_to,
+        data.sponsor,
+        data.external_party,
+        data.capabilities,
+        superiors=(Fact(stamp, data.reports_to),),
+        sponsors=(Fact(stamp, data.sponsor),),
+        keys=tuple(keys),
+    )
+
+
+def _changed(who: Participant, data: Any, stamp: Stamp) -> Participant | None:
+    """The participant after an event of its own; None when nothing about it has changed."""
+    replace = msgspec.structs.replace
+    match data:
+        case ParticipantDeactivated(successor=successor, reason=reason):
+            # Whoever leaves is at work nowhere.
+            at_work = tuple(d if d.until is not None else replace(d, until=stamp) for d in who.deployments)
+            departure = Fact(stamp, Departure(successor, reason or ""))
+            return replace(who, left=(*who.left, departure), deployments=at_work)
+        case ParticipantUpdated():
+            return _updated(who, data, stamp)
+        case ParticipantSuspended(scope=scope):
+            return replace(who, stopped=(*(s for s in who.stopped if s != scope), scope))
+        case ParticipantResumed(scope=scope):
+            # To be resumed everywhere ends whatever stopped it anywhere.
+            return replace(who, stopped=tuple(s for s in who.stopped if scope and s != scope))
+        case ParticipantManagerChanged(new=new):
+            return replace(who, reports_to=new, superiors=(*who.superiors, Fact(stamp, new)))
+        case TeamMemberAdded(member=member):
+            return None if member in who.members else replace(who, members=(*who.members, member))
+        case TeamMemberRemoved(member=member):
+            return replace(who, members=tuple(m for m in who.members if m != member))
+        case AbsenceDeclared():
+            absence = Absence(data.from_, data.until, data.substitute, data.covers)
+            return replace(who, absences=(*who.absences, Fact(stamp, absence)))
+        case AbsenceEnded():
+            # Whoever comes back from one absence may have another ahead; who is not away calls off what is ahead.
+            begun = any(f.value.from_ <= stamp.time and f.value.ended is None for f in who.absences)
+            ended = (Fact(f.stamp, replace(f.value, ended=stamp))
+                     if f.value.ended is None and (not begun or f.value.from_ <= stamp.time) else f
+                     for f in who.absences)  # fmt: skip
+            return replace(who, absences=tuple(ended))
+        case AgentDeployed(process_id=process, environment=environment):
+            others = _undeployed(who.deployments, process, environment, stamp)
+            return replace(who, deployments=(*others, Deployment(who.id, data, stamp)))
+        case AgentUndeployed(process_id=process, environment=environment):
+            return replace(who, deployments=_undeployed(who.deployments, process, environment, stamp))
+        case ParticipantKeyRegistered(key_id=key_id, public_key=public, valid_from=valid_from):
+            return replace(who, keys=(*who.keys, Key(key_id, public, valid_from or stamp.position)))
+        case ParticipantKeyRevoked(key_id=key_id, valid_from=until):
+            revoked = (replace(k, until=until or stamp.position) if k.key_id == key_id and k.until is None else k
+                       for k in who.keys)  # fmt: skip
+            return replace(who, keys=tuple(revoked))
+        case _:
+            # The first registration stands: a second one cannot make an agent a person.
+            return None
+
+
+def _updated(who: Participant, data: ParticipantUpdated, stamp: Stamp) -> Participant:
+    new = {"name": data.display_name, "org_unit": data.org_unit, "sponsor": data.sponsor,
+           "external_party": data.external_party, "capabilities": data.capabilities}  # fmt: skip
+    after = msgspec.structs.replace(who, **{name: said for name, said in new.items() if said is not None})
+    if data.sponsor is None:
+        return after
+    return msgspec.structs.replace(after, sponsors=(*who.sponsors, Fact(stamp, data.sponsor)))
+
+
+def _undeployed(
+    deployments: tuple[Deployment, ...], process: str, environment: str, stamp: Stamp
+) -> tuple[Deployment, ...]:
+    ends = (d.until is None and (d.said.process_id, d.said.environment) == (process, environment) for d in deployments)
+    return tuple(
+        msgspec.structs.replace(d, until=stamp) if end else d for d, end in zip(deployments, ends, strict=True)
+    )
 
 
 def _article(kind: str) -> str:

@@ -60,8 +60,6 @@ class Row(msgspec.Struct, frozen=True):
 
 def keys(recorded: Recorded) -> Sequence[str]:
     """The escalation that the event is about: `<work>/<escalation_id>`."""
-    if type(recorded.event.data) not in _EVENTS:
-        return ()
     subject = recorded.event.subject
     return (f"{subject[5:]}/{recorded.event.data.escalation_id}",) if subject.startswith("work/") else ()
 
@@ -132,7 +130,7 @@ def _changes(row: Row, data: Any, actor: str | None) -> dict[str, Any] | None:
             return None
 
 
-_EVENTS: Final = frozenset(
+EVENTS: Final[frozenset[type] | None] = frozenset(
     {
         told.WorkEscalated,
         told.EscalationNotified,

@@ -56,10 +56,14 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     disposition: Disposition | None = None
 
 
+_NO_STATE: Final = msgspec.Raw(b"null")
+
+
 class Row(msgspec.Struct, frozen=True):
     """One stream with its findings and the state that its rules go by; or, under `finding/<id>`, a disposition.
 
-    `found` and `open` are how many findings there are, and how many of them wait for somebody to decide.
+    `found` and `open` are how many findings there are, and how many of them wait for somebody to decide. `state` is what
+    the rules make of the stream; as it is read back, its JSON, since each kind of stream has a state of its own class.
     """
 
     key: str
@@ -69,7 +73,7 @@ class Row(msgspec.Struct, frozen=True):
     open: int
     findings: tuple[Finding, ...] = ()
     disposition: Disposition | None = None
-    state: Any = None
+    state: msgspec.Raw = _NO_STATE
 
 
 _Row: TypeAlias = Row
@@ -82,51 +86,60 @@ class Findings:
     """
 
     NAME: str = "findings"
-    VERSION: int = 1
+    VERSION: int = 2
+    EVENTS: frozenset[type] | None = None
     INDEXES: tuple[tuple[str, ...], ...] = (("found",), ("open",))
     Row: type[Any] = _Row
 
     def __init__(self, rules: Mapping[str, Rules], directory: Directory) -> None:
         self._rules = rules
         self._directory = directory
+        self._states = {kind: msgspec.json.Decoder(of.state_type) for kind, of in rules.items()}
 
     def keys(self, recorded: Recorded) -> Sequence[str]:
         """The stream of the event; for a disposition also the finding that it names."""
         event = recorded.event
-        streams = (event.subject,) if event.subject.partition("/")[0] in self._rules else ()
-        if isinstance(event.data, FindingAccepted | FindingRemediated | FindingDismissed):
+        stream = event.subject
+        streams = (stream,) if stream[: stream.find("/")] in self._rules else ()
+        if event.data.__class__ in _STATUS:
             return (*streams, f"finding/{event.data.finding_id}")
         return streams
 
     def apply(self, row: _Row | None, recorded: Recorded, key: str) -> _Row | None:
         """The stream after the event: what the event broke, and the state that the next one is judged by."""
         event = recorded.event
-        if key.startswith("finding/"):
-            return _Row(key, "finding", 0, 0, 0, disposition=_disposition(recorded))
-        kind = key.partition("/")[0]
-        rules = self._rules[kind]
         if row is None:
-            row = _Row(key, kind, 0, 0, 0, state=rules.initial)
-        state = row.state
-        if isinstance(state, dict | list):
-            # As the store gives it back: plain JSON, since each kind of stream has a state of its own class.
-            state = msgspec.convert(state, rules.state_type)
-        broken = tuple(_merged(rules.check(state, event, self._directory), recorded))
-        findings = (*row.findings, *broken) if broken else row.findings
-        is_open = row.open + len(broken)
-        if isinstance(event.data, FindingAccepted | FindingRemediated | FindingDismissed):
+            kind = key[: key.find("/")]
+            if kind == "finding":
+                return _Row(key, kind, 0, 0, 0, disposition=_disposition(recorded))
+            rules = self._rules[kind]
+            findings, is_open, state = (), 0, rules.initial
+        elif row.kind == "finding":
+            return _Row(key, "finding", 0, 0, 0, disposition=_disposition(recorded))
+        else:
+            kind, findings, is_open, state = row.kind, row.findings, row.open, row.state
+            rules = self._rules[kind]
+            if state.__class__ is msgspec.Raw:
+                state = self._states[kind].decode(state)
+        if breaches := [*rules.check(state, event, self._directory)]:
+            broken = tuple(_merged(breaches, recorded))
+            findings, is_open = (*findings, *broken), is_open + len(broken)
+        if event.data.__class__ in _STATUS:
             told = {event.data.finding_id: _disposition(recorded)}
             findings = tuple(_settled(finding, told) for finding in findings)
             is_open = sum(finding.status == "open" for finding in findings)
-        after = rules.evolve(state, event)
-        return _Row(key, kind, event.version, len(findings), is_open, findings, None, after)
+        version = min(event.version, _VERSION_MAX)
+        return _Row(key, kind, version, len(findings), is_open, findings, None, rules.evolve(state, event))
+
+
+_VERSION_MAX: Final = 2**63 - 1
 
 
 def found(rows: Rows, stream: str) -> tuple[Finding, ...]:
     """What the events of one stream broke, with what people decided about it since."""
     row = rows.get(Row, stream)
     own = row.findings if row is not None else ()
-    used_twice = (finding for of, finding in conflicts(rows) if of == stream)
+    used_twice = (finding for _, finding in conflicts(rows, stream))
     return decided(rows, sorted((*own, *used_twice), key=lambda finding: finding.position))
 
 
@@ -150,15 +163,13 @@ def every(rows: Rows, after: str = "") -> Iterator[tuple[str, tuple[Finding, ...
         after = last
 
 
-def conflicts(rows: Rows) -> Iterator[tuple[str, Finding]]:
-    """Each time that a source used an id again, and the stream in which it did."""
-    for row in rows.select(timeline.Row, "repeated > 0"):
-        for repeat in row.repeats:
-            detail = f"{row.source} had used the id {row.event_id} at position {row.position} already, in {row.stream}"
-            finding = Finding(id=f"conflict@{repeat.position}", rule="conflict", detail=detail,
-                              position=repeat.position, time=repeat.time, event_id=row.event_id,
-                              type=repeat.type)  # fmt: skip
-            yield repeat.stream, finding
+def conflicts(rows: Rows, stream: str | None = None) -> Iterator[tuple[str, Finding]]:
+    """Each time that a source used an id again, and the stream in which it did; in one stream, or in all."""
+    for first, row in timeline.again(rows, stream):
+        detail = f"{first.source} had used the id {first.event_id} at position {first.position} already, in {first.stream}"
+        finding = Finding(id=f"conflict@{row.position}", rule="conflict", detail=detail, position=row.position,
+                          time=row.time, event_id=row.event_id, type=row.type)  # fmt: skip
+        yield row.stream, finding
 
 
 def decided(rows: Rows, findings: Sequence[Finding]) -> tuple[Finding, ...]:

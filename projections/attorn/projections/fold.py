@@ -1,4 +1,4 @@
-"""What a view is: a row, the keys that an event touches, and a pure function from row and event to row."""
+"""What a view is: a row, the events that it is about, the keys that each touches, and a pure function to the next row."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar
@@ -13,9 +13,13 @@ R = TypeVar("R", bound=msgspec.Struct)
 class View(Protocol):
     """A module, or an object, that says how one view is made from the log.
 
-    `Row` is a frozen Struct whose fields are the columns of the view's table; its first field is `key`. A changed
-    `VERSION` means other rows from the same events: the view is filled anew, from the first position on. `INDEXES` are
+    `Row` is a frozen Struct whose fields are the columns of the view's table; the first is its key: text, a number, or
+    bytes. A changed `VERSION` means other rows from the same events: the view is filled anew, from the first position
+    on. `EVENTS` are the classes of payloads that it is about, all when None; it is not asked about others. `INDEXES` are
     the columns that questions are asked by.
+
+    A view may say `NEW = True`: its keys come once, as a rule. Then its rows are written without being looked for, and
+    only where one is there already is the page folded once more, with what was there.
     """
 
     @property
@@ -23,16 +27,21 @@ class View(Protocol):
     @property
     def VERSION(self) -> int: ...
     @property
+    def EVENTS(self) -> frozenset[type] | None: ...
+    @property
     def Row(self) -> type[Any]: ...
     @property
     def INDEXES(self) -> tuple[tuple[str, ...], ...]: ...
 
-    def keys(self, recorded: Recorded, /) -> Sequence[str]:
+    def keys(self, recorded: Recorded, /) -> Sequence[Any]:
         """The rows that this event touches; none when the view is not about it."""
         ...
 
-    def apply(self, row: Any, recorded: Recorded, key: str, /) -> Any:
-        """The row after the event. The same object is "unchanged"; None removes the row, or does not make one."""
+    def apply(self, row: Any, recorded: Recorded, key: Any, /) -> Any:
+        """The row after the event. The same object is "unchanged"; None removes the row, or does not make one.
+
+        Pure: when a row cannot be stored, a page is folded again to find out by which event.
+        """
         ...
 
 
@@ -44,7 +53,7 @@ class Rows(Protocol):
         """The position up to which these rows are folded."""
         ...
 
-    def get(self, row: type[R], key: str) -> R | None: ...
+    def get(self, row: type[R], key: Any) -> R | None: ...
 
     def select(
         self, row: type[R], where: str = "", parameters: Sequence[Any] = (), order: str = "", limit: int | None = None

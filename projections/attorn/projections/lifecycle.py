@@ -10,8 +10,8 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 import msgspec
 
 from attorn.contracts.claim import ClaimAcquired, ClaimExpired, ClaimReleased, ClaimRevoked
-from attorn.contracts.dependency import WorkBlocked, WorkUnblocked
-from attorn.contracts.escalation import EscalationCancelled, EscalationResolved, WorkEscalated
+from attorn.contracts.dependency import DependencyAdded, WorkBlocked, WorkUnblocked
+from attorn.contracts.escalation import EscalationCancelled, EscalationReopened, EscalationResolved, WorkEscalated
 from attorn.contracts.execution import (
     ExecutionInputProvided,
     ExecutionInputRequired,
@@ -62,7 +62,8 @@ ENDED: Final = frozenset({"completed", "failed", "cancelled", "superseded"})
 # Work that nothing holds back can be taken up as soon as it is defined, or known of.
 _IDLE: Final = frozenset({"discovered", "defined", "ready"})
 _HELD: Final = frozenset({"claimed", "in_progress"})
-_OPEN: Final = _IDLE | _HELD | {"waiting_input", "blocked", "suspended", "in_review", "submitted", "verified"}
+_UNDONE: Final = _IDLE | _HELD | {"waiting_input", "blocked", "suspended"}
+_OPEN: Final = _UNDONE | {"in_review", "submitted", "verified"}
 
 
 class Lifecycle(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -70,7 +71,7 @@ class Lifecycle(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `back` is the state that it returns to when none of `pauses` (suspended, blocked) is left; `inputs` and `blockers`
     are the open questions and the open blocking escalations; `reviews` the open reviews with the number of verdicts
-    that each still needs.
+    that each still needs; `executions` those that are under way: the work moves on when the last of them has ended.
     """
 
     state: State = ""
@@ -80,6 +81,7 @@ class Lifecycle(msgspec.Struct, frozen=True, omit_defaults=True):
     blockers: tuple[str, ...] = ()
     reviews: tuple[tuple[str, int], ...] = ()
     pauses: tuple[State, ...] = ()
+    executions: tuple[str, ...] = ()
 
     @property
     def is_open(self) -> bool:
@@ -126,12 +128,29 @@ def _standing(state: State) -> Lifecycle:
 
 def _to(state: State, allowed: frozenset[str]) -> Callable[[Lifecycle, Any], Step]:
     def move(life: Lifecycle, payload: Any) -> Step:
-        # A blocking escalation outlives every change of state but the end: taking the work up does not settle it.
+        # A blocking escalation outlives every change of state but the end: nothing else settles it.
         blockers = () if state in ENDED else life.blockers
-        after = _replace(life, state=state, back="", pauses=(), inputs=(), blockers=blockers)
-        return Step(_working(after) if state == "in_progress" else after, life.state in allowed)
+        # Nor does an execution outlive one: whoever else has the work now, or hands it in, begins or ends it anew.
+        after = _replace(life, state=state, back="", pauses=(), inputs=(), blockers=blockers, executions=())
+        return Step(after, life.state in allowed)
 
     return move
+
+
+def _ready(life: Lifecycle, payload: Any) -> Step:
+    if life.pauses and life.back in ("discovered", "defined"):
+        # What waits for other work can be made ready meanwhile, and is when it goes on.
+        return Step(_replace(life, back="ready"), True)
+    return _to("ready", frozenset({"discovered", "defined"}))(life, payload)
+
+
+def _start(life: Lifecycle, payload: ExecutionStarted) -> Step:
+    # A blocking escalation halts nobody who has not begun, and the state stays; but nobody begins before it is settled.
+    joins = bool(life.executions) and life.state == "waiting_input"
+    allowed = (life.state in _IDLE or life.state in _HELD or joins) and not life.blockers
+    executions = (*(e for e in life.executions if e != payload.execution_id), payload.execution_id)
+    inputs = life.inputs if life.executions else ()
+    return Step(_working(_replace(life, inputs=inputs, executions=executions)), allowed)
 
 
 def _working(life: Lifecycle) -> Lifecycle:
@@ -158,6 +177,12 @@ def _pause(state: State) -> Callable[[Lifecycle, Any], Step]:
         return Step(after, life.state in _OPEN)
 
     return move
+
+
+def _depend(life: Lifecycle, payload: Any) -> Step:
+    # One more thing to wait for: work that is blocked already stays so, and one word lifts all of it.
+    after = life if "blocked" in life.pauses else _pause("blocked")(life, payload).after
+    return Step(after, life.state in _UNDONE)
 
 
 def _resume(state: State) -> Callable[[Lifecycle, Any], Step]:
@@ -203,12 +228,24 @@ def _settle(life: Lifecycle, payload: EscalationResolved | EscalationCancelled) 
     return Step(_go_on(_replace(life, blockers=blockers)), True)
 
 
+def _unsettle(life: Lifecycle, payload: EscalationReopened) -> Step:
+    if not payload.blocking or life.state in ENDED:
+        return Step(life, True)
+    after = _replace(life, blockers=(*(b for b in life.blockers if b != payload.escalation_id), payload.escalation_id))
+    return Step(_working(after) if life.state in ("in_progress", "waiting_input") else after, True)
+
+
 def _go_on(life: Lifecycle) -> Lifecycle:
     return _working(life) if life.state == "waiting_input" else life
 
 
 def _execute(life: Lifecycle, payload: WorkExecuted) -> Step:
-    ended = _replace(life, back="", pauses=(), inputs=())
+    others = tuple(e for e in life.executions if e != payload.execution_id)
+    if others:
+        # Whoever else is at it goes on, and so does the work, with the questions that are open.
+        after = _go_on(_replace(life, executions=others))
+        return Step(after, life.state in ("in_progress", "waiting_input"))
+    ended = _replace(life, back="", pauses=(), inputs=(), executions=())
     match payload.result:
         case "completed":
             return Step(_replace(ended, state="submitted"), life.state == "in_progress")
@@ -255,10 +292,10 @@ def _reopen(life: Lifecycle, payload: WorkReopened) -> Step:
 
 _MOVES: Final[dict[type, Callable[[Lifecycle, Any], Step]]] = {
     WorkDefined: _defined,
-    WorkReadied: _to("ready", frozenset({"discovered", "defined"})),
+    WorkReadied: _ready,
     WorkAssigned: _to("claimed", _IDLE | {"claimed"}),
     ClaimAcquired: _to("claimed", _IDLE),
-    ExecutionStarted: _to("in_progress", _IDLE | _HELD),
+    ExecutionStarted: _start,
     ClaimReleased: _to("ready", _HELD),
     ClaimExpired: _to("ready", _HELD),
     ClaimRevoked: _to("ready", _HELD),
@@ -270,8 +307,10 @@ _MOVES: Final[dict[type, Callable[[Lifecycle, Any], Step]]] = {
     WorkEscalated: _escalate,
     EscalationResolved: _settle,
     EscalationCancelled: _settle,
+    EscalationReopened: _unsettle,
     WorkSuspended: _pause("suspended"),
     WorkResumed: _resume("suspended"),
+    DependencyAdded: _depend,
     WorkBlocked: _pause("blocked"),
     WorkUnblocked: _resume("blocked"),
     WorkExecuted: _execute,

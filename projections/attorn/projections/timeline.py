@@ -1,11 +1,10 @@
-"""The audit trail: every event once, with who did it, to whom, and one sentence that a manager can read.
+"""The audit trail: every event, with who did it, to whom, and one sentence that a manager can read.
 
 The rows keep what the state machine needs of an event, so that where any item stood at any time can be folded from
-them. The key is made of who published the event, its source and its id: an id that is used twice is noticed wherever it
-comes again.
+them. An event is never changed, and so is its row: it is written once, and never looked for before.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any, Final
@@ -37,39 +36,32 @@ from attorn.contracts import (
 )
 from attorn.contracts.envelope import Recorded
 from attorn.contracts.messages import EVENT_BY_TYPE
+from attorn.projections.fold import Rows
 from attorn.projections.lifecycle import Lifecycle, step
 
 NAME = "timeline"
-VERSION = 2
-INDEXES = (("stream", "position"), ("position",), ("type", "position"), ("actor", "position"), ("repeated",))
+VERSION = 4
+EVENTS: Final[frozenset[type] | None] = None
+INDEXES = (("stream",), ("type",), ("actor",), ("named",))
+NEW = True
 
 SUMMARY_MAX = 160
 
 
-class Repeat(msgspec.Struct, frozen=True):
-    """Where the same source used the same id again."""
-
-    position: int
-    stream: str
-    type: str
-    time: datetime
-
-
-class Row(msgspec.Struct, frozen=True):
-    """One event. `id` is that of its stream, the work item's for one of kind `work`.
+class Row(msgspec.Struct, frozen=True, gc=False):
+    """One event.
 
     `actor` is who did it, by the event's own word, else as the broker authenticated them; `about` whom it was done to;
     `team` where it lay then.
     `state` is where the event leads a work item by itself; null where that depends on what was before. `waiting_on` is
     who has to answer. `reference` and `detail` are the id and the word that the state machine goes by: a request's,
-    an escalation's, a review's; a result, a verdict, a number of verdicts.
+    an escalation's, a review's; a result, a verdict, a number of verdicts. `named` is a digest of who published it, its
+    source and its id: a source that uses an id twice makes two events of one digest, wherever they are.
     """
 
-    key: str
     position: int
+    named: int
     stream: str
-    kind: str
-    id: str
     version: int
     time: datetime
     recorded_at: datetime
@@ -86,47 +78,93 @@ class Row(msgspec.Struct, frozen=True):
     source: str
     event_id: str
     correlationid: str | None = None
-    repeated: int = 0
-    repeats: tuple[Repeat, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """What kind of thing the stream is about."""
+        return self.stream.partition("/")[0]
+
+    @property
+    def id(self) -> str:
+        """The id of that thing; for one of kind `work`, the item's."""
+        return self.stream.partition("/")[2]
 
 
-def keys(recorded: Recorded) -> Sequence[str]:
-    """The digest of the event's principal, source and id: nobody can take another's row by using their id first.
+def keys(recorded: Recorded) -> Sequence[int]:
+    """The event's position, which no other event has."""
+    return (recorded.position,)
 
-    Long enough that nobody can make two events of one digest either, and so hide the second.
-    """
+
+def apply(row: Row | None, recorded: Recorded, key: int) -> Row | None:
+    """The event's row."""
     event = recorded.event
-    named = f"{event.authid or ''}\x00{event.source}\x00{event.id}"
-    return (blake2b(named.encode(), digest_size=16).hexdigest(),)
-
-
-def apply(row: Row | None, recorded: Recorded, key: str) -> Row | None:
-    """The event's row; when its key is taken, that row with one more repeat."""
-    event = recorded.event
-    if row is not None:
-        again = Repeat(recorded.position, event.subject, event.type, event.time)
-        return msgspec.structs.replace(row, repeated=row.repeated + 1, repeats=(*row.repeats, again))
     data = event.data
-    kind, _, id = event.subject.partition("/")
-    told = _TELLING.get(type(data))
+    stream = event.subject
+    authid = event.authid
+    actor = about = team = waiting_on = reference = detail = state = None
+    told = _READ.get(data.__class__)
     if told is None:
-        actor = about = team = waiting_on = reference = detail = state = None
-        summary = f"something that this version cannot read: {data.type or 'no type'}"
+        type = data.type
+        summary = f"something that this version cannot read: {type or 'no type'}"
     else:
-        actor = getattr(data, told.actor, None)
-        team = getattr(data, "team", None)
-        about = getattr(data, told.about) if told.about else None
-        reference = getattr(data, told.reference) if told.reference else None
-        detail = _word(getattr(data, told.detail)) if told.detail else None
-        waiting_on = about if told.waits else None
-        leads = _LEADS.get(type(data)) if kind == "work" else None
-        state = leads.get(detail or "") if isinstance(leads, dict) else leads
-        summary = told.summary(data, id)
+        type = told.type
+        if told.actor:
+            actor = getattr(data, told.actor)
+        if told.has_team:
+            team = data.team
+        if told.about:
+            about = getattr(data, told.about)
+            if told.waits:
+                waiting_on = about
+        if told.reference:
+            reference = getattr(data, told.reference)
+        if told.detail:
+            detail = _word(getattr(data, told.detail))
+        if told.leads is not None and stream.startswith("work/"):
+            state = told.leads if told.leads.__class__ is str else told.leads.get(detail or "")
+        summary = told.summary(data, stream.partition("/")[2])
     if len(summary) > SUMMARY_MAX:
         summary = summary[: SUMMARY_MAX - 1] + "…"
-    return Row(key, recorded.position, event.subject, kind, id, event.version, event.time, recorded.recorded_at,
-               event.type, actor or event.authid, event.authid, about, team, state, waiting_on, reference, detail,
+    named = blake2b(f"{authid or ''}\x00{event.source}\x00{event.id}".encode(), digest_size=8).digest()
+    return Row(recorded.position, _integer(named, "little", signed=True), stream, event.version, event.time,
+               recorded.recorded_at, type, actor or authid, authid, about, team, state, waiting_on, reference, detail,
                summary, event.source, event.id, event.correlationid)  # fmt: skip
+
+
+_integer: Final = int.from_bytes
+
+
+# ---- ids that were used again
+
+
+def again(rows: Rows, stream: str | None = None) -> Iterator[tuple[Row, Row]]:
+    """Each event whose source had used its id before, behind the first that did; of one stream, or of all."""
+    if stream is not None:
+        some, parameters = f"SELECT named FROM {_TABLE} WHERE stream = ?", (stream,)
+    else:
+        some, parameters = f"SELECT named FROM {_TABLE} GROUP BY named HAVING count(*) > 1", ()
+    yield from _again(rows.select(Row, f"named IN ({some})", parameters, "position"), stream)
+
+
+def repeats(rows: Rows, told: Sequence[Row]) -> dict[int, list[Row]]:
+    """The events that use the id of one of `told` again, by the position of the first that did."""
+    digests = sorted({row.named for row in told})
+    found: dict[int, list[Row]] = {}
+    for first, other in _again(rows.select(Row, f"named IN ({', '.join('?' * len(digests))})", digests, "position")):
+        found.setdefault(first.position, []).append(other)
+    return found
+
+
+def _again(found: Iterable[Row], stream: str | None = None) -> Iterator[tuple[Row, Row]]:
+    # What has one digest is looked at: two that nobody would take for each other may have the same.
+    first: dict[tuple[str | None, str, str], Row] = {}
+    for row in found:
+        before = first.setdefault((row.authid, row.source, row.event_id), row)
+        if before is not row and stream in (None, row.stream):
+            yield before, row
+
+
+_TABLE: Final = f"{NAME}_v{VERSION}"
 
 
 # ---- where an item stood
@@ -238,6 +276,7 @@ _DELEGATION: Final = {
     delegation.DelegationDeclined: "was declined",
     delegation.DelegationNarrowed: "was narrowed",
     delegation.DelegationSuspended: "was suspended",
+    delegation.DelegationResumed: "was resumed",
     delegation.DelegationRevoked: "was revoked",
     delegation.DelegationExpired: "has expired",
     delegation.DelegationExhausted: "is used up",
@@ -365,7 +404,8 @@ _TELLING: Final[dict[type, _Told]] = {
         + (f" with {len(d.outputs)} output{'s' if len(d.outputs) > 1 else ''}" if d.outputs else "")
         + (f" ({d.error_class})" if d.error_class else ""), reference="execution_id", detail="result"),
     # outputs, recommendations, decisions
-    output.OutputProduced: _Told(lambda d, id: f"Output {d.output.output_id} {_q(d.output.name)} was produced"),
+    output.OutputProduced: _Told(
+        lambda d, id: f"Output {d.output.output_id} {_q(d.output.name)} was produced", reference="execution_id"),
     output.OutputValidated: _Told(
         lambda d, id: f"Output {d.output_id} {d.result} criterion {d.criterion_id} ({d.method})",
         reference="output_id", detail="result"),
@@ -390,6 +430,12 @@ _TELLING: Final[dict[type, _Told]] = {
         + (f" of {_list(d.candidates)}" if d.candidates else ""), reference="review_id", detail="required"),
     review.ReviewClaimed: _Told(
         lambda d, id: f"{d.reviewer} is looking at output {d.output_id}", actor="reviewer", reference="review_id"),
+    review.ReviewUnclaimed: _Told(
+        lambda d, id: f"{d.reviewer} is no longer looking at output {d.output_id}", actor="reviewer",
+        reference="review_id"),
+    review.ReviewSkipped: _Told(
+        lambda d, id: f"Output {d.output_id} was not drawn for review: the policy looks at {d.sampling.rate:.0%}",
+        reference="output_id"),
     review.ReviewExpired: _Told(
         lambda d, id: f"Nobody reviewed output {d.output_id} in time{_why(d.reason)}", reference="review_id"),
     review.ReviewInvalidated: _Told(
@@ -472,7 +518,9 @@ _TELLING: Final[dict[type, _Told]] = {
     checkpoint.LedgerCheckpointed: _Told(lambda d, id: f"The first {d.tree_size:,} events were sealed"),
     checkpoint.LedgerAnchored: _Told(lambda d, id: f"{d.witness} signed the seal as well"),
     checkpoint.LedgerPayloadErased: _Told(
-        lambda d, id: f"The content of event {d.position} was erased: {_q(d.legal_basis)}"),
+        lambda d, id: f"The content of event{'s' if len(d.positions) > 1 else ''} "
+        f"{_list(tuple(map(str, d.positions[:5])))}{' and more' if len(d.positions) > 5 else ''} was erased: "
+        f"{_q(d.legal_basis)}"),
     checkpoint.ExportIssued: _Told(lambda d, id: f"{d.to} was given the log up to {d.position}: {_q(d.query)}"),
     checkpoint.LedgerAdminObserved: _Told(
         lambda d, id: f"The broker reports {d.advisory}{' on ' + d.stream if d.stream else ''}"),
@@ -536,3 +584,26 @@ _LEADS: Final[dict[type, str | dict[str, str]]] = {
     work.WorkReopened: "ready",
 }
 """Where an event leads an item by itself. What really became of it, `standing` says."""
+
+
+class _Reading(msgspec.Struct, frozen=True):
+    """The same of one class of events, with all that can be known of it before there is an event."""
+
+    type: str
+    summary: Callable[[Any, str], str]
+    actor: str
+    about: str
+    reference: str
+    detail: str
+    waits: bool
+    has_team: bool
+    leads: Any
+
+
+def _reading(event: type[Any], told: _Told) -> _Reading:
+    fields = event.__struct_fields__
+    return _Reading(event.type, told.summary, told.actor if told.actor in fields else "", told.about, told.reference,
+                    told.detail, told.waits, "team" in fields, _LEADS.get(event))  # fmt: skip
+
+
+_READ: Final = {event: _reading(event, told) for event, told in _TELLING.items()}

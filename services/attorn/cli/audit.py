@@ -2,14 +2,15 @@
 
 import asyncio
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
 from cyclopts import App, Parameter
 
 from attorn.cli.connect import Attorn, connected
-from attorn.cli.errors import Exit, Failed, misused, visible
+from attorn.cli.errors import Exit, Failed, misused, not_found, visible
 from attorn.cli.options import Given, Id, Limit
-from attorn.cli.output import Column, progress, write_list, write_one
+from attorn.cli.output import Column, bold, facts, progress, say, shown, write_list, write_one
 from attorn.cli.paging import listed, others
 from attorn.cli.reading import pages
 
@@ -88,6 +89,134 @@ async def findings(
     more = more or bool(limit and len(found) > limit)
     found = found[:limit] if limit else found
     write_list(options, found, FINDINGS, id="id", nothing="nothing was found", more=others(more))
+
+
+CONTROLS = (
+    Column("WORK", "work", "id"),
+    Column("OUTPUT", "output", "id"),
+    Column("RELEASED", "released", "id"),
+    Column("MADE BY", "executor", "id"),
+    Column("LAST VERDICT", "last", "id"),
+    Column("REVIEWER", "reviewer", "id"),
+    Column("SECONDS", "seconds_spent", "number"),
+    Column("WHAT", "flags"),
+)
+COVERAGE = (
+    Column("PROCESS", "process", "id"),
+    Column("COVERED", lambda p: f"{p['covered']:.0%}"),
+    Column("OWNER", "owner", "id"),
+    Column("OPEN", "open", "number"),
+    Column("LOOKED AT", "looked_at", "time"),
+    Column("BY", "looked_by", "id"),
+    Column("HOLES", "holes"),
+)
+SCORES = (
+    Column("PROCESS", "process", "id"),
+    Column("INSTRUCTIONS", lambda s: (s["instructions_dig"] or "")[:19], "id"),
+    Column("EXECUTIONS", "executions", "number"),
+    Column("REVIEWED", "reviewed", "number"),
+    Column("FIRST PASS", lambda s: _share(s["first_pass"])),
+    Column("OVERRIDE", lambda s: _share(s["override"])),
+    Column("REWORK", lambda s: _share(s["rework"])),
+    Column("ERROR", lambda s: _share(s["error"])),
+)
+
+
+@app.command
+async def controls(
+    *,
+    flag: Annotated[
+        Literal["released unreviewed", "self-reviewed", "waived", "not drawn", "rubber-stamp suspected"] | None,
+        Parameter(help="Only outputs that this is said of."),
+    ] = None,
+    work: Annotated[Id | None, Parameter(help="Only of this work item.")] = None,
+    limit: Limit = 100,
+    options: Given,
+) -> None:
+    """List the outputs and what each went through before others relied on it.
+
+    Example: attorn audit controls --flag "released unreviewed"
+    """
+    async with connected(options) as attorn:
+        found, more = await listed(attorn, "controls", "outputs", limit, flag=flag, work=work)
+    write_list(options, found, CONTROLS, id="key", nothing="there is no such output", more=others(more))
+
+
+@app.command
+async def coverage(
+    *,
+    process: Annotated[Id | None, Parameter(help="Only of this process.")] = None,
+    limit: Limit = 100,
+    options: Given,
+) -> None:
+    """List which controls each process has, from its owner to a human's last look, and what is missing.
+
+    Example: attorn audit coverage
+    """
+    async with connected(options) as attorn:
+        asked = {"process": process, "at": datetime.now(UTC)}
+        found, more = await listed(attorn, "control_coverage", "processes", limit, **asked)
+    write_list(options, found, COVERAGE, id="process", nothing="no process is published", more=others(more))
+
+
+@app.command
+async def scorecard(
+    agent: Annotated[str, Parameter(metavar="AGENT", help="Whose.")],
+    /,
+    *,
+    process: Annotated[Id | None, Parameter(help="Only in this process.")] = None,
+    options: Given,
+) -> None:
+    """Say how an agent's work held up, by process and version of its instructions, and when a human last looked.
+
+    Example: attorn audit scorecard refunds-bot
+    """
+    async with connected(options) as attorn:
+        found = await attorn.ask("scorecard", agent=agent, process=process)
+        look = await attorn.ask("last_look", agent=agent, at=datetime.now(UTC))
+    if options.output == "json":
+        write_one(options, found | {"last_look": look}, lambda: (), id=agent)
+        return
+    more = "" if found["complete"] else "there are more executions than these"
+    write_list(options, found["scores"], SCORES, id="process", nothing=f"{agent} has done nothing", more=more)
+    if options.output == "table":
+        by, days = look.get("looked_by"), look.get("days_since")
+        say(f"{by} looked {days:.1f} days ago" if by else f"no human has looked at what {agent} does")
+
+
+@app.command
+async def governing(
+    position: Annotated[int, Parameter(metavar="N", help="The position of an event.")], /, *, options: Given
+) -> None:
+    """Say under which version of the process, which policies and which delegation an event happened.
+
+    Example: attorn audit governing 120
+    """
+    async with connected(options) as attorn:
+        found = await attorn.ask("governing", event=position)
+    if found.get("problem"):
+        raise not_found(found["problem"], "`attorn events ls` says what is")
+    write_one(options, found, lambda: _governed(found), id=str(position))
+
+
+def _share(value: float | None) -> str | None:
+    return None if value is None else f"{value:.0%}"
+
+
+def _governed(found: dict[str, Any]) -> Iterator[str]:
+    chain = found.get("chain") or {}
+    yield bold(f"{found['event']}: {found['type']} in {found['stream']}, by {found.get('actor') or 'nobody known'}")
+    yield from facts(
+        [
+            ("process", shown(found.get("process"))),
+            ("policies", shown(found.get("pinned", []))),
+            ("in force", shown(found.get("in_force", []))),
+            ("execution", shown(found.get("execution"))),
+            ("instructions", shown(found.get("instructions_dig"))),
+            ("person", shown(chain.get("root"))),
+            ("delegation", " > ".join(f"{d['delegation']} ({d['state']})" for d in chain.get("links", ()))),
+        ]
+    )
 
 
 def _found(result: Any) -> dict[str, Any]:

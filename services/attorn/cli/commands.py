@@ -20,19 +20,39 @@ EVERY: Final = Group("With every command", sort_key=90)
 
 COMMANDS: Final = (
     (WORKING, "work", "app", "Define work, move it on, hand it over; see where it stands."),
+    (WORKING, "handover", "app", "Pass the work on to somebody else, who has to take it first."),
+    (WORKING, "dependency", "app", "What the work waits for, other work or anything else."),
+    (WORKING, "claim", "app", "Be the only one to work on a thing, for as long as the lease lasts."),
     (WORKING, "delegation", "app", "Entrust somebody with part of the work, within bounds."),
     (WORKING, "execution", "app", "Carry work out: start, say what is done, ask, report the end."),
+    (WORKING, "output", "app", "What came out of the work: show it early, hold it against its criteria."),
+    (WORKING, "recommendation", "app", "Say what you would do; take it, or turn it down and say why."),
+    (WORKING, "decision", "app", "Ask for a choice that is somebody's to make, and make it."),
     (WORKING, "review", "app", "Look at what came out, and say whether it may stand."),
     (WORKING, "escalation", "app", "Ask for somebody with more say, and be that somebody."),
+    (WORKING, "inbox", "inbox", "What waits for somebody, by deadline."),
+    (WORKING, "holding", "holding", "Who carries out what, and holds which claim."),
     (WORKING, "who", "who", "Who answers for a work item, and why; now or at any time."),
     (BEING, "participant", "app", "The humans, agents, teams and systems that take part."),
+    (BEING, "team", "app", "Groups of people and agents, who are candidates for the same work."),
+    (BEING, "absence", "app", "Who is away, and who stands in."),
+    (BEING, "key", "app", "The keys with which participants sign."),
+    (BEING, "agent", "app", "Agents at work in processes, and who looks after them."),
+    (BEING, "org", "app", "Who reports to whom, and how much each looks after."),
     (BEING, "process", "app", "How a kind of work is to flow, and who owns it."),
+    (BEING, "service-review", "app", "The regular sitting over a process and the agents in it."),
+    (BEING, "outcome", "app", "What the work is for, and where it stood before."),
     (BEING, "policy", "app", "The rules of reviews, escalations and delegations."),
     (BEING, "source", "app", "The systems that report facts, and their custodians."),
+    (PROVING, "contracts", "app", "What events and commands look like; whether a file of events is in order."),
+    (PROVING, "quarantine", "app", "What came in and could not be read: look at it, send it again."),
     (PROVING, "facts", "app", "Report what has happened, as CloudEvents."),
     (PROVING, "import", "app", "Take in logs of other systems."),
+    (PROVING, "activity", "activity", "What somebody did, day by day; people and agents alike."),
+    (PROVING, "contributions", "contributions", "Who had a part in a work item, and whose its outputs are."),
     (PROVING, "events", "app", "The log itself: read it, follow it."),
     (PROVING, "audit", "app", "Prove on the whole log what must always hold; list what broke a rule."),
+    (PROVING, "finding", "app", "Decide what becomes of a rule that was broken."),
     (PROVING, "projection", "app", "The views: where they are, whether they are right, made anew."),
     (RUNNING, "up", "up_command", "Start attorn on this machine: log, services, views."),
     (RUNNING, "demo", "demo", "A story of half a minute, on a real log of its own."),
@@ -45,7 +65,9 @@ COMMANDS: Final = (
 NAMES: Final = tuple(name for _, name, _, _ in COMMANDS)
 ALONE: Final = frozenset(name for _, name, found, _ in COMMANDS if found != "app")
 """The commands that have no commands of their own."""
-MODULES: Final[Mapping[str, str]] = MappingProxyType({"import": "imports"})
+MODULES: Final[Mapping[str, str]] = MappingProxyType(
+    {"import": "imports", "service-review": "service_review", "contributions": "activity", "output": "outputs"}
+)
 """Where the module's name is not the command's."""
 
 

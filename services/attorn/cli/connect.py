@@ -31,7 +31,7 @@ async def connected(options: Options, *, patient: bool = False) -> AsyncIterator
     import nats
     from nats import errors
 
-    from attorn.services.connection import login
+    from attorn.client.login import login
 
     url = options.url
     reasons: list[Exception] = []

@@ -1,16 +1,17 @@
 """`attorn delegation`: entrust somebody with part of the work, within bounds; take it on, take it back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, TypeAlias
 
-import msgspec
 from cyclopts import App, Parameter
 
-from attorn.cli.connect import connected
+from attorn.cli.connect import Attorn, connected
+from attorn.cli.errors import not_found, visible
 from attorn.cli.inputs import command, fresh, pairs
-from attorn.cli.options import From, Given, Id, Reason, Text, Texts, When, Work
-from attorn.cli.output import Column, write_list
+from attorn.cli.options import From, Given, Id, Limit, Position, Reason, Text, Texts, When, Who, Work, as_of
+from attorn.cli.output import Column, bold, facts, shown, write_list, write_one
+from attorn.cli.paging import listed, others
 from attorn.cli.state import folded, only
 from attorn.cli.telling import tell
 from attorn.contracts.delegation import (
@@ -20,10 +21,15 @@ from attorn.contracts.delegation import (
     DeclineDelegation,
     DelegateWork,
     ExpectedOutput,
+    ExpireDelegation,
+    NarrowDelegation,
     OnViolation,
+    ResumeDelegation,
     RevokeDelegation,
+    SuspendDelegation,
 )
 from attorn.contracts.ids import Autonomy, Ref
+from attorn.projections.delegations import State
 
 app = App(name="delegation", help="Entrust somebody with part of the work, within bounds.")
 
@@ -32,12 +38,13 @@ Delegation = Annotated[
 ]
 
 COLUMNS = (
-    Column("DELEGATION", "delegation_id", "id"),
-    Column("STATUS", "status", "id"),
+    Column("DELEGATION", "delegation", "id"),
+    Column("WORK", "work", "id"),
+    Column("STATE", "state", "id"),
     Column("FROM", "delegator", "id"),
     Column("TO", "delegate", "id"),
-    Column("UNTIL", "valid_until", "time"),
-    Column("MAY", lambda d: [d.get("autonomy", "suggest"), *d.get("activities", ())]),
+    Column("UNTIL", lambda d: d.get("terms", {}).get("valid_until"), "time"),
+    Column("MAY", lambda d: [d.get("terms", {}).get("autonomy"), *d.get("terms", {}).get("activities", ())]),
 )
 
 
@@ -122,28 +129,151 @@ async def decline(work: Work, /, *, delegation: Delegation = None, reason: Reaso
 
 
 @app.command
+async def narrow(
+    work: Work,
+    /,
+    *,
+    activity: Annotated[Texts, Parameter(help="What they may still do; once for each.")] = None,
+    resource: Annotated[Texts, Parameter(help="What they may still do it to; once for each.")] = None,
+    exclude: Annotated[Texts, Parameter(help="All that they may not touch; once for each.")] = None,
+    autonomy: Annotated[Autonomy | None, Parameter(help="How far they may go by themselves.")] = None,
+    until: Annotated[When | None, Parameter(help="Until when.")] = None,
+    max_uses: Annotated[int | None, Parameter(metavar="N", help="How often it may be used.")] = None,
+    max_actions: Annotated[int | None, Parameter(metavar="N", help="How many actions it is good for.")] = None,
+    delegation: Delegation = None,
+    reason: Reason = None,
+    options: Given,
+) -> None:
+    """Let the delegate do less than before; what is not said stays as it is.
+
+    Example: attorn delegation narrow W-1 --activity read_order --reason "one mistake too many"
+    """
+    async with connected(options) as attorn:
+        if delegation is None:
+            delegation = await _meant(attorn, work, _OPEN, "delegation to narrow")
+        said: dict[str, Any] = {
+            "work_id": work,
+            "delegation_id": delegation,
+            "activities": activity,
+            "resource_keys": resource,
+            "exclusions": exclude,
+            "autonomy": autonomy,
+            "valid_until": until,
+            "max_uses": max_uses,
+            "budget": Budget(actions=max_actions) if max_actions is not None else None,
+            "reason": reason,
+        }
+        await tell(attorn, command(NarrowDelegation, said), id=delegation)
+
+
+@app.command
+async def suspend(work: Work, /, *, delegation: Delegation = None, reason: Reason = None, options: Given) -> None:
+    """Let nothing be done under it, nor under what was passed on from it, until it is resumed.
+
+    Example: attorn delegation suspend W-1 --reason "until the cause is known"
+    """
+    await _answer(SuspendDelegation, work, delegation, reason, options, ("granted", "accepted"), mine=False)
+
+
+@app.command
+async def resume(work: Work, /, *, delegation: Delegation = None, reason: Reason = None, options: Given) -> None:
+    """Let what rests be done again.
+
+    Example: attorn delegation resume W-1
+    """
+    await _answer(ResumeDelegation, work, delegation, reason, options, ("suspended",), mine=False)
+
+
+@app.command
+async def expire(work: Work, /, *, delegation: Delegation = None, reason: Reason = None, options: Given) -> None:
+    """Say that its time is over. It ends by its time anyway; with this the log says so.
+
+    Example: attorn delegation expire W-1
+    """
+    await _answer(ExpireDelegation, work, delegation, reason, options, _OPEN, mine=False)
+
+
+@app.command
 async def revoke(work: Work, /, *, delegation: Delegation = None, reason: Reason = None, options: Given) -> None:
     """Take back what was entrusted, and all that was passed on from it, at once.
 
     Example: attorn delegation revoke W-1 --reason "it went too far"
     """
-    await _answer(RevokeDelegation, work, delegation, reason, options, ("granted", "accepted", "suspended"), mine=False)
+    await _answer(RevokeDelegation, work, delegation, reason, options, _OPEN, mine=False)
 
 
 @app.command
-async def ls(work: Work, /, *, options: Given) -> None:
-    """List the delegations of a work item, and what each allows.
+async def ls(
+    work: Annotated[str | None, Parameter(metavar="WORK", help="Only of this work item.")] = None,
+    /,
+    *,
+    to: Annotated[Who | None, Parameter(help="Only to this participant.")] = None,
+    by: Annotated[Who | None, Parameter(name="--from-whom", help="Only from this participant.")] = None,
+    state: Annotated[State | None, Parameter(help="Only those that stand so.")] = None,
+    limit: Limit = 100,
+    options: Given,
+) -> None:
+    """List who is entrusted with what, and how each delegation stands.
 
     Example: attorn delegation ls W-1
     """
     async with connected(options) as attorn:
-        state = await folded(attorn, work)
-    found = [msgspec.to_builtins(held.terms) | {"status": held.status} for held in state.delegations.values()]
-    write_list(options, found, COLUMNS, id="delegation_id", nothing=f"nobody is entrusted with work/{work}")
+        asked = {"work": work, "delegate": to, "delegator": by, "state": state}
+        found, more = await listed(attorn, "delegations", "delegations", limit, **asked)
+    nothing = f"nobody is entrusted with work/{work}" if work else "nobody is entrusted with anything"
+    write_list(options, found, COLUMNS, id="delegation", nothing=nothing, more=others(more))
+
+
+@app.command
+async def show(
+    work: Work,
+    delegation: Annotated[str, Parameter(metavar="ID", help="Which delegation.")],
+    /,
+    *,
+    position: Position = None,
+    options: Given,
+) -> None:
+    """Show a delegation with all that it descends from: what each allows, what was used up, what broke its bounds.
+
+    Example: attorn delegation show W-1 D-1 --position 120
+    """
+    async with connected(options) as attorn:
+        found = await attorn.ask("delegation", work=work, delegation=delegation, **as_of(None, None, position))
+    if found.get("problem"):
+        raise not_found(found["problem"], f"`attorn delegation ls {work}`")
+    write_one(options, found, lambda: _lines(found), id=delegation)
+
+
+def _lines(found: dict[str, Any]) -> Iterator[str]:
+    root = found.get("root")
+    yield bold(f"{found['delegation']} of {found['work']}, {f'begun by {root}' if root else 'begun by no person'}")
+    for link in found.get("links", ()):
+        terms = {name: value for name, value in link.get("terms", {}).items() if value not in (None, [], False, 0)}
+        yield f"  {link['delegation']}: {link['delegator']} entrusted {link['delegate']}, {link['state']}"
+        yield from (f"    {line}" for line in facts([(name, shown(value)) for name, value in terms.items()]))
+    used = found.get("used") or {}
+    yield "used: " + ", ".join(f"{name} {shown(value)}" for name, value in used.items() if name != "complete")
+    for violation in found.get("violations", ()):
+        yield f"broken: {violation['id']}: {visible(violation['detail'])}"
+
+
+_OPEN: Final = ("granted", "accepted", "suspended")
+_Answer: TypeAlias = (
+    AcceptDelegation | DeclineDelegation | SuspendDelegation | ResumeDelegation | ExpireDelegation | RevokeDelegation
+)
+
+
+async def _meant(attorn: Attorn, work: str, statuses: tuple[str, ...], what: str, of: str | None = None) -> str:
+    """The one delegation that can be meant: in one of `statuses`, and to `of` where that is said."""
+    state = await folded(attorn, work)
+    found = [
+        id for id, held in state.delegations.items() if held.status in statuses and of in (None, held.terms.delegate)
+    ]
+    return only(found, what, work, "--delegation", "delegation ls")
 
 
 async def _answer(
-    shape: Callable[..., AcceptDelegation | DeclineDelegation | RevokeDelegation],
+    shape: Callable[..., _Answer],
     work: str,
     delegation: str | None,
     reason: str | None,
@@ -154,12 +284,7 @@ async def _answer(
 ) -> None:
     async with connected(options) as attorn:
         if delegation is None:
-            state = await folded(attorn, work)
-            found = [
-                id
-                for id, held in state.delegations.items()
-                if held.status in statuses and (not mine or held.terms.delegate == options.actor)
-            ]
-            what = f"delegation to {options.actor} that waits for an answer" if mine else "delegation to take back"
-            delegation = only(found, what, work, "--delegation", "delegation ls")
+            of = options.actor if mine else None
+            what = f"delegation to {of} that waits for an answer" if mine else f"delegation that is {statuses[0]}"
+            delegation = await _meant(attorn, work, statuses, what, of)
         await tell(attorn, shape(work_id=work, delegation_id=delegation, reason=reason or ""), id=delegation)

@@ -5,9 +5,9 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from attorn.cli.connect import Attorn, connected
-from attorn.cli.errors import not_found
+from attorn.cli.errors import misused, not_found
 from attorn.cli.inputs import command, fresh, pairs
-from attorn.cli.options import Given, Id, Limit, Note, Reason, Text, Texts, When, Work
+from attorn.cli.options import Given, Id, Limit, Note, Reason, Text, Texts, When, Who, Work
 from attorn.cli.output import Column, write_list
 from attorn.cli.paging import listed, others
 from attorn.cli.state import folded, only
@@ -15,13 +15,17 @@ from attorn.cli.telling import tell
 from attorn.contracts.decision import Option
 from attorn.contracts.escalation import (
     AcknowledgeEscalation,
+    AdvanceEscalation,
     AnswerEscalation,
     CancelEscalation,
     EscalateWork,
     EscalationContext,
     EscalationOutcome,
     EscalationReason,
+    ReassignEscalation,
+    ReopenEscalation,
     ResolveEscalation,
+    UnacknowledgeEscalation,
 )
 from attorn.contracts.ids import Severity
 
@@ -40,6 +44,16 @@ COLUMNS = (
     Column("OUTCOME", "outcome", "id"),
     Column("RAISED", "raised_time", "time"),
     Column("WHAT", "summary"),
+)
+
+
+STEPS = (
+    Column("WORK", "work", "id"),
+    Column("RUNG", "rung", "number"),
+    Column("ASKS", "targets", "id"),
+    Column("NOW", "persons", "id"),
+    Column("WITHIN", lambda step: f"{step['minutes']:g} min", "id"),
+    Column("NAMES", "names"),
 )
 
 
@@ -128,6 +142,127 @@ async def ack(
         id = await _open(attorn, work, escalation)
         said = {"work_id": work, "escalation_id": id, "ack_until": until}
         await tell(attorn, command(AcknowledgeEscalation, said), id=id)
+
+
+@app.command(alias="unacknowledge")
+async def unack(work: Work, /, *, reason: Reason = None, escalation: Escalation = None, options: Given) -> None:
+    """Give an escalation back: those who were asked before are asked again.
+
+    Example: attorn escalation unack W-1 --reason "ill since this morning" --as ana
+    """
+    async with connected(options) as attorn:
+        id = await _open(attorn, work, escalation)
+        said = {"work_id": work, "escalation_id": id, "cause": reason}
+        await tell(attorn, command(UnacknowledgeEscalation, said), id=id)
+
+
+@app.command
+async def advance(
+    work: Work,
+    /,
+    *,
+    decline: Annotated[bool, Parameter(help="Because whoever was asked will not.")] = False,
+    escalation: Escalation = None,
+    options: Given,
+) -> None:
+    """Take an escalation up its ladder now, without waiting for the time to run out.
+
+    Example: attorn escalation advance W-1 --as ana
+    """
+    async with connected(options) as attorn:
+        id = await _open(attorn, work, escalation)
+        said = {"work_id": work, "escalation_id": id, "cause": "declined" if decline else "manual"}
+        await tell(attorn, command(AdvanceEscalation, said), id=id)
+
+
+@app.command
+async def reassign(
+    work: Work,
+    to: Annotated[Who, Parameter(help="The person who is asked instead.")],
+    /,
+    *,
+    reason: Reason = None,
+    escalation: Escalation = None,
+    options: Given,
+) -> None:
+    """Ask somebody else, outside the ladder's order.
+
+    Example: attorn escalation reassign W-1 carla --reason "she knows the customer" --as ana
+    """
+    async with connected(options) as attorn:
+        id = await _open(attorn, work, escalation)
+        said = {"work_id": work, "escalation_id": id, "to": to, "reason": reason}
+        await tell(attorn, command(ReassignEscalation, said), id=id)
+
+
+@app.command
+async def reopen(work: Work, /, *, reason: Reason = None, escalation: Escalation = None, options: Given) -> None:
+    """Say that what had been settled is not: it is asked again.
+
+    Example: attorn escalation reopen W-1 --reason "the carrier objects" --as ana
+    """
+    async with connected(options) as attorn:
+        found = (await folded(attorn, work)).escalations
+        over = [id for id, each in found.items() if not each.is_open]
+        id = escalation or only(over, "settled escalation", work, "--escalation")
+        said = {"work_id": work, "escalation_id": id, "reason": reason}
+        await tell(attorn, command(ReopenEscalation, said), id=id)
+
+
+@app.command
+async def ladder(
+    work: Annotated[str | None, Parameter(metavar="WORK", help="The work that would be stuck.")] = None,
+    /,
+    *,
+    agent: Annotated[Who | None, Parameter(help="All open work that this participant carries out.")] = None,
+    limit: Limit = 100,
+    options: Given,
+) -> None:
+    """What happens when the work gets stuck: who is asked, in which order, with the people as they are now.
+
+    Example: attorn escalation ladder --agent refunds-bot
+    """
+    if (work is None) == (agent is None):
+        raise misused("say which work, or whose: attorn escalation ladder W-1, or --agent refunds-bot")
+    async with connected(options) as attorn:
+        if work is not None:
+            works, more = [work], False
+        else:
+            items, more = await listed(attorn, "board", "items", limit, executor=agent, open=True)
+            works = [item["work"] for item in items]
+        found = await _ladders(attorn, works)
+    nothing = f"{agent} has no open work" if work is None else f"work/{work} has nobody to ask"
+    write_list(options, found, STEPS, id="work", nothing=nothing, more=others(more))
+
+
+async def _ladders(attorn: Attorn, works: list[str]) -> list[dict[str, Any]]:
+    from datetime import UTC, datetime
+
+    from attorn.cli.reading import pages
+    from attorn.projections.directory import KINDS, Directory
+    from attorn.projections.ladder import climb, rules
+
+    directory, now = Directory(), datetime.now(UTC)
+    async for page in pages(attorn, kinds=KINDS):
+        for recorded in page.recorded:
+            directory.evolve(recorded)
+    found: list[dict[str, Any]] = []
+    for work in works:
+        state = await folded(attorn, work)
+        pinned = state.definition.escalation_policy if state.definition is not None else None
+        said = rules(pinned, state.answers(directory).person, directory)
+        found += (
+            {
+                "work": work,
+                "rung": step.rung,
+                "targets": list(step.targets),
+                "persons": list(step.persons),
+                "names": [directory.name(id) for id in step.persons],
+                "minutes": step.ack_within.total_seconds() / 60,
+            }
+            for step in climb(said.ladder, directory, now)
+        )
+    return found
 
 
 @app.command

@@ -6,6 +6,7 @@ import msgspec
 from cyclopts import App, Parameter
 
 from attorn.cli.connect import Attorn, connected
+from attorn.cli.decision import money
 from attorn.cli.inputs import command, digest_of, fresh, pairs
 from attorn.cli.options import From, Given, Id, Note, Text, When, Work
 from attorn.cli.output import Column, write_list
@@ -14,8 +15,10 @@ from attorn.cli.telling import tell
 from attorn.contracts.decision import Option
 from attorn.contracts.execution import (
     ActionResult,
+    AdaptExecution,
     ExecuteWork,
     ExecutionResult,
+    GuideExecution,
     InputKind,
     InputResponse,
     ProgressExecution,
@@ -103,6 +106,10 @@ async def action(
         Text | None, Parameter(metavar="FILE|DIGEST", help="Its arguments; only their digest is kept.")
     ] = None,
     assist: Annotated[bool, Parameter(help="It helped a human who does the work.")] = False,
+    amount: Annotated[
+        Text | None, Parameter(metavar="AMOUNT", help="What it moved, where it moved money, such as 120.00EUR.")
+    ] = None,
+    key: Annotated[Text | None, Parameter(help="The idempotency key that it was done with.")] = None,
     execution: Execution = None,
     options: Given,
 ) -> None:
@@ -122,8 +129,49 @@ async def action(
             "error_class": error_class,
             "args_dig": digest_of(args) if args is not None else None,
             "assist": assist,
+            "amount": money(amount),
+            "idempotency_key": key,
         }
         await tell(attorn, command(RecordAction, said), id=id)
+
+
+@app.command
+async def guide(
+    work: Work,
+    text: Annotated[str, Parameter(metavar="TEXT", help="How to go on.")],
+    /,
+    *,
+    execution: Execution = None,
+    options: Given,
+) -> None:
+    """Tell the executor, while it works, how to go on.
+
+    Example: attorn execution guide W-1 "use the new tariff"
+    """
+    async with connected(options) as attorn:
+        id = await _running(attorn, work, execution)
+        await tell(attorn, command(GuideExecution, {"work_id": work, "execution_id": id, "text": text}), id=id)
+
+
+@app.command
+async def adapt(
+    work: Work,
+    reason: Annotated[str, Parameter(metavar="REASON", help="Why the plan is another now.")],
+    /,
+    *,
+    before: Annotated[tuple[str, ...] | None, Parameter(metavar="STEP", help="What was planned; once a step.")] = None,
+    after: Annotated[tuple[str, ...] | None, Parameter(metavar="STEP", help="What is planned; once a step.")] = None,
+    execution: Execution = None,
+    options: Given,
+) -> None:
+    """Say how the plan changed. What was approved of it has to be approved again.
+
+    Example: attorn execution adapt W-1 "there are two tariffs" --after "ask about the tariff" --as refunds-bot
+    """
+    async with connected(options) as attorn:
+        id = await _running(attorn, work, execution)
+        said = {"work_id": work, "execution_id": id, "reason": reason, "before": before, "after": after}
+        await tell(attorn, command(AdaptExecution, said), id=id)
 
 
 @app.command

@@ -68,12 +68,12 @@ def _misspelt(bodies: list[bytes], answers: list[Any]) -> list[str]:
     """The types of what was recorded that are called as ours are, and are none of ours."""
     import msgspec
 
-    from attorn.contracts.messages import EVENT_BY_TYPE
+    from attorn.contracts.door import shape_of
     from attorn.contracts.refusal import Receipt
 
     recorded = (body for body, answer in zip(bodies, answers, strict=True) if isinstance(answer, Receipt))
     types: dict[str, None] = dict.fromkeys(msgspec.json.decode(body)["type"] for body in recorded)
-    return [type for type in types if type.startswith("attorn.") and type not in EVENT_BY_TYPE]
+    return [type for type in types if type.startswith("attorn.") and shape_of(type) is None]
 
 
 def taken_apart(content: bytes, name: str) -> Iterator[bytes]:

@@ -71,6 +71,44 @@ async def xes(
 
 
 @app.command
+async def tau(
+    file: Annotated[Path, Parameter(metavar="FILE", help="Runs of an agent as tau-bench keeps them, plain or gzip.")],
+    /,
+    *,
+    custodian: Annotated[
+        Who | None, Parameter(help="The person who answers for the runs, and for the agent; by default who acts.")
+    ] = None,
+    options: Given,
+) -> int:
+    """Take in an agent's runs of tau-bench: its actions, its escalations, and what they were worth.
+
+    Taken in again, nothing is recorded twice. There are no times in the data: they are logical, and say so.
+
+    Example: attorn import tau gpt-4o-airline.json.gz
+    """
+    from attorn.client.attorn import connect
+    from attorn.services.imports.tau import SOURCE, run
+
+    if not file.is_file():
+        raise misused(f"{file}: there is no such file")
+    with ExitStack() as bars:
+        async with connect(options.url, participant=options.actor, source=SOURCE, timeout=options.timeout) as attorn:
+            report = await run(file, attorn, custodian=custodian or options.actor, progress=_stages(bars))
+    import msgspec
+
+    counts = [("runs", f"{report.runs:,}"), ("facts", f"{report.facts:,}"), ("there already", f"{report.there:,}")]
+    write_one(
+        options,
+        msgspec.to_builtins(report),
+        lambda: [bold(f"{report.recorded:,} facts recorded"), *facts(counts, width())],
+        id=report.source,
+    )
+    for sentence in report.problems[:20]:
+        say(f"attorn: not recorded: {visible(sentence)}")
+    return Exit.CONFLICT if report.problems else Exit.OK
+
+
+@app.command
 async def mappings(*, options: Given) -> None:
     """List the mappings that attorn brings.
 

@@ -8,12 +8,25 @@ from cyclopts import App, Parameter
 from attorn.cli.connect import connected
 from attorn.cli.errors import not_found, visible
 from attorn.cli.inputs import command
-from attorn.cli.options import From, Given, Id, Limit, Reason, Text, Texts, When, Who
+from attorn.cli.options import At, From, Given, Id, Limit, Reason, Text, Texts, When, Who, as_of
 from attorn.cli.output import Column, bold, facts, shown, width, write_list, write_one
 from attorn.cli.paging import listed, one, others
+from attorn.cli.people import directory
 from attorn.cli.telling import tell_plainly
 from attorn.contracts.ids import ParticipantKind
-from attorn.contracts.participant import DeactivateParticipant, GrantRole, Model, RegisterParticipant, RevokeRole, Role
+from attorn.contracts.participant import (
+    ChangeManager,
+    DeactivateParticipant,
+    GiveAttestation,
+    GrantRole,
+    Model,
+    RegisterParticipant,
+    ResumeParticipant,
+    RevokeRole,
+    Role,
+    SuspendParticipant,
+    UpdateParticipant,
+)
 
 app = App(name="participant", help="The humans, agents, teams and systems that take part.")
 
@@ -31,6 +44,18 @@ COLUMNS = (
     Column("SUCCESSOR", "successor", "id"),
     Column("NAME", "name"),
     Column("ROLES", "roles"),
+)
+
+
+CHART = (
+    Column("ID", "id", "id"),
+    Column("KIND", "kind", "id"),
+    Column("LED BY", "person", "id"),
+    Column("LINE", lambda seat: " → ".join(seat.get("path", ()))),
+    Column("UNIT", "org_unit"),
+    Column("OF", "external_party"),
+    Column("NAME", "name"),
+    Column("PROBLEM", "problem"),
 )
 
 
@@ -66,6 +91,92 @@ async def register(
     }
     async with connected(options) as attorn:
         await tell_plainly(attorn, command(RegisterParticipant, said, from_), f"{participant} takes part, as {kind}")
+
+
+@app.command
+async def update(
+    participant: Participant,
+    /,
+    *,
+    name: Annotated[Text | None, Parameter(help="How it is called.")] = None,
+    sponsor: Annotated[Who | None, Parameter(help="The person behind it.")] = None,
+    unit: Annotated[Text | None, Parameter(help="Where it belongs.")] = None,
+    external_party: Annotated[Text | None, Parameter(help="The house that it is of, if it is not of ours.")] = None,
+    capability: Annotated[Texts, Parameter(help="All that it can do; once for each.")] = None,
+    from_: From = None,
+    options: Given,
+) -> None:
+    """Change what is known of a participant; what is not said stays as it is.
+
+    Example: attorn participant update refunds-bot --capability payments --capability french
+    """
+    said = {
+        "participant_id": participant,
+        "display_name": name,
+        "sponsor": sponsor,
+        "org_unit": unit,
+        "external_party": external_party,
+        "capabilities": capability,
+    }
+    async with connected(options) as attorn:
+        await tell_plainly(attorn, command(UpdateParticipant, said, from_), f"{participant} is as you say")
+
+
+@app.command
+async def manager(
+    participant: Participant,
+    new: Annotated[Who | None, Parameter(help="Whom it reports to from now on; nobody if left out.")] = None,
+    /,
+    *,
+    options: Given,
+) -> None:
+    """Let a participant report to somebody else; an agent that reports to nobody is led by its sponsor.
+
+    Example: attorn participant manager refunds-bot ben
+    """
+    asked = command(ChangeManager, {"participant_id": participant, "new": new})
+    async with connected(options) as attorn:
+        await tell_plainly(attorn, asked, f"{participant} reports to {new or 'nobody'}")
+
+
+@app.command
+async def suspend(participant: Participant, /, *, scope: Scope = None, reason: Reason = None, options: Given) -> None:
+    """Stop a participant at once: it does nothing, and what it was entrusted with rests.
+
+    Example: attorn participant suspend refunds-bot --reason "paid twice"
+    """
+    said = {"participant_id": participant, "scope": scope, "reason": reason}
+    async with connected(options) as attorn:
+        await tell_plainly(attorn, command(SuspendParticipant, said), f"{participant} is suspended{_where(scope)}")
+
+
+@app.command
+async def resume(participant: Participant, /, *, scope: Scope = None, reason: Reason = None, options: Given) -> None:
+    """Let a participant that was stopped go on.
+
+    Example: attorn participant resume refunds-bot --reason "cause found"
+    """
+    said = {"participant_id": participant, "scope": scope, "reason": reason}
+    async with connected(options) as attorn:
+        await tell_plainly(attorn, command(ResumeParticipant, said), f"{participant} may go on{_where(scope)}")
+
+
+@app.command
+async def attest(
+    subject: Annotated[str, Parameter(metavar="STREAM", help="What: process/refunds, participant/refunds-bot.")],
+    statement: Text,
+    /,
+    *,
+    until: Annotated[When | None, Parameter(help="Until when the word counts.")] = None,
+    options: Given,
+) -> None:
+    """Vouch, in your own name, for a process, a policy or an agent as it is.
+
+    Example: attorn participant attest process/refunds "this is how we still do it" --until 2026-09-01
+    """
+    said = {"participant_id": options.actor, "subject": subject, "statement": statement, "valid_until": until}
+    async with connected(options) as attorn:
+        await tell_plainly(attorn, command(GiveAttestation, said), f"{options.actor} vouches for {subject}")
 
 
 @app.command
@@ -142,6 +253,27 @@ async def ls(
     async with connected(options) as attorn:
         found, more = await listed(attorn, "participants", "participants", limit, after, kind=kind, here=here)
     write_list(options, found, COLUMNS, id="id", nothing="nobody takes part", more=others(more))
+
+
+@app.command
+async def chart(
+    *, kind: Annotated[ParticipantKind | None, Parameter(help="Only of this kind.")] = None, at: At = None,
+    options: Given,
+) -> None:  # fmt: skip
+    """Show who reports to whom, people and agents alike; now or on a day.
+
+    Example: attorn participant chart --kind agent --at 2026-03-01
+    """
+    import msgspec
+
+    from attorn.projections.directory import AsOf
+    from attorn.projections.workforce import org_chart
+
+    async with connected(options) as attorn:
+        people = await directory(attorn)
+    seats = org_chart(people, AsOf(**as_of(at, None, None)))
+    found = [msgspec.to_builtins(seat) for seat in seats if kind is None or seat.kind == kind]
+    write_list(options, found, CHART, id="id", nothing="nobody takes part")
 
 
 @app.command(alias="get")

@@ -6,11 +6,12 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from attorn.cli.connect import connected
-from attorn.cli.errors import not_found
+from attorn.cli.errors import misused, not_found
 from attorn.cli.inputs import command
 from attorn.cli.options import Given, Id, Limit
 from attorn.cli.output import Column, bold, facts, shown, width, write_list, write_one
 from attorn.cli.paging import listed, one, others
+from attorn.cli.people import at_position, directory
 from attorn.cli.telling import tell_plainly
 from attorn.contracts.policy import PolicyKind, PublishPolicy
 
@@ -21,6 +22,13 @@ COLUMNS = (
     Column("VERSION", "version", "number"),
     Column("KIND", "kind", "id"),
     Column("SAYS", lambda p: _said(p["rules"].get(p["kind"]))),
+)
+
+GOVERNING = (
+    Column("KIND", "kind", "id"),
+    Column("ID", "id", "id"),
+    Column("VERSION", "version", "number"),
+    Column("PUBLISHED AT", lambda g: (g.get("published") or {}).get("position"), "number"),
 )
 
 
@@ -84,6 +92,34 @@ async def show(
     if found is None:
         raise not_found(f"no policy {policy} is published", "`attorn policy ls` says which are")
     write_one(options, found, lambda: _described(found), id=policy)
+
+
+@app.command
+async def governed(
+    position: Annotated[int, Parameter(metavar="POSITION", help="The place of the event in the log, from 1.")],
+    /,
+    *,
+    options: Given,
+) -> None:
+    """Say which versions of process and policies governed an event of a work item.
+
+    Example: attorn policy governed 35
+    """
+    import msgspec
+
+    from attorn.projections.governing import governing
+
+    if position < 1:
+        raise misused(f"position {position}: positions count from 1")
+    async with connected(options) as attorn:
+        if position > (last := await attorn.ledger.last()):
+            raise not_found(f"the log ends at position {last}", "`attorn events ls` shows what is there")
+        people = await directory(attorn)
+        recorded = await at_position(attorn, position)
+        item = await attorn.ledger.read(recorded.stream)
+    found = [msgspec.to_builtins(each) for each in governing(item, position, people)]
+    nothing = f"{recorded.stream} was pinned to no process and no policy then"
+    write_list(options, found, GOVERNING, id="id", nothing=nothing)
 
 
 def _described(found: dict[str, Any]) -> list[str]:

@@ -1,18 +1,20 @@
 """`attorn process`: how a kind of work is to flow, and who owns it."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
 from attorn.cli.connect import Attorn, connected
-from attorn.cli.errors import not_found
-from attorn.cli.inputs import command
-from attorn.cli.options import Given, Id, Limit, Who
+from attorn.cli.errors import Exit, misused, not_found
+from attorn.cli.inputs import command, document
+from attorn.cli.options import From, Given, Id, Limit, Who
 from attorn.cli.output import Column, bold, facts, shown, table, width, write_list, write_one
 from attorn.cli.paging import listed, one, others
+from attorn.cli.reading import pages
 from attorn.cli.telling import tell_plainly
-from attorn.contracts.process import PublishProcess, RetireProcess
+from attorn.contracts.ids import Recoverable
+from attorn.contracts.process import Judgment, MapProcess, Origin, PublishProcess, RetireProcess
 
 app = App(name="process", help="How a kind of work is to flow, and who owns it.")
 
@@ -40,6 +42,18 @@ STEPS = (
 )
 
 
+FLAWS = (
+    Column("WHAT", "code", "id"),
+    Column("WHERE", "field", "id"),
+    Column("REFUSED BY", "rule", "id"),
+    Column("DETAIL", "detail"),
+)
+
+Template = Literal[
+    "ap-invoice", "order-exception", "prior-auth", "customer-onboarding", "data-enrichment", "ticket-triage"
+]
+
+
 @app.command
 async def publish(
     file: Annotated[
@@ -55,7 +69,8 @@ async def publish(
 
     The file says process_id, owner, purpose, review_policy, escalation_policy, risk_tier (minimal, limited, high), and
     [[steps]] with step_id, name, next, ai_mode (none, suggest, act_with_approval, act_then_review, act), and raci: who
-    answers (A), carries it out (R), is asked (C), is told (I), as in raci = {A = "ana", R = "refunds-bot"}.
+    answers (A), carries it out (R), is asked (C), is told (I), as in raci = {A = "ana", R = "refunds-bot"}. Where AI
+    takes part, [ai_work] says participation, accountability, collaboration and visibility.
 
     New work is pinned to the newest version; work that runs stays under its own.
 
@@ -64,6 +79,111 @@ async def publish(
     asked = command(PublishProcess, {"process_id": id, "owner": owner}, file)
     async with connected(options) as attorn:
         await tell_plainly(attorn, asked, f"{asked.process_id} is published; {asked.owner} owns it")
+
+
+@app.command
+async def lint(
+    file: Annotated[
+        str, Parameter(metavar="FILE", allow_leading_hyphen=True, help="TOML or JSON; - is standard input.")
+    ],
+    /,
+    *,
+    options: Given,
+) -> int:
+    """Say what is wrong with a process as it is written, and what is missing. Exits 7 when there is anything.
+
+    What has a rule is refused when the process is published; the rest is advice. Whether names lead to people is seen
+    when it is published.
+
+    Example: attorn process lint examples/refunds.toml
+    """
+    from attorn.services.process.lint import lint as find
+
+    said = document(file)
+    if not isinstance(said, dict):
+        raise misused(f"{file}: it has no fields; a table of TOML or an object of JSON has")
+    # A draft may lack what a publication cannot: that is for lint to say, with all the rest.
+    draft = {"process_id": "draft", "owner": "nobody"} | said
+    flaws = find(_read(draft, file), has_owner="owner" in said)
+    found = [{"code": f.code, "field": f.field, "rule": f.rule, "detail": f.detail} for f in flaws]
+    write_list(options, found, FLAWS, id="code", nothing="nothing is wrong with it")
+    return Exit.CHECK_FAILED if found else 0
+
+
+@app.command
+def init(
+    *,
+    template: Annotated[Template, Parameter(help="Which one to begin with.")],
+    id: Annotated[Id | None, Parameter(help="Its id; by default the template's name.")] = None,
+    owner: Annotated[Who | None, Parameter(help="The person who owns it; by default who acts.")] = None,
+    review_policy: Annotated[Id, Parameter(help="The policy of its reviews.")] = "four-eyes",
+    escalation_policy: Annotated[Id, Parameter(help="The policy of its escalations.")] = "ladder",
+    options: Given,
+) -> None:
+    """Write a process to begin with, as TOML, to standard output.
+
+    Example: attorn process init --template ap-invoice --owner ana
+    """
+    from attorn.services.process.template import filled
+
+    said = {"id": id or template, "owner": owner or options.actor, "review_policy": review_policy,
+            "escalation_policy": escalation_policy}  # fmt: skip
+    print(filled(template, said), end="")
+
+
+@app.command
+async def mine(
+    *,
+    process: Annotated[
+        Id | None, Parameter(help="Only from work under this process; by default from all work.")
+    ] = None,
+    share: Annotated[float, Parameter(metavar="SHARE", help="Leave out what fewer of the items went through.")] = 0.05,
+    options: Given,
+) -> None:
+    """Draft a map of a process from what happened to work, as JSON on standard output.
+
+    Look through it, give it to `attorn process map --from`, and to people: who answers for a step no history says.
+
+    Example: attorn process mine --process refunds
+    """
+    import msgspec
+
+    from attorn.services.process.mine import History, draft
+
+    if not 0 <= share <= 1:
+        raise misused(f"--share is {share:g}; it is from 0 to 1")
+    history = History()
+    async with connected(options) as attorn:
+        async for page in pages(attorn, kinds=("work",)):
+            for recorded in page.recorded:
+                history.take(recorded.event, process)
+    # Of a payload the tag is no field that a command has.
+    said = {name: each for name, each in msgspec.to_builtins(draft(history, share)).items() if name != "type"}
+    print(msgspec.json.format(msgspec.json.encode(said)).decode())
+
+
+@app.command(name="map")
+async def map_(
+    process: Process,
+    /,
+    *,
+    origin: Annotated[Origin, Parameter(help="Whether somebody wrote it down, or a log shows it.")] = "documented",
+    volume: Annotated[int | None, Parameter(metavar="N", help="How many a month.")] = None,
+    judgment: Annotated[Judgment | None, Parameter(help="How much of it is judgment.")] = None,
+    recoverable: Annotated[Recoverable | None, Parameter(help="Whether a failure can be undone.")] = None,
+    from_: From = None,
+    options: Given,
+) -> None:
+    """Write down how the work flows today, before anything of it is handed to AI.
+
+    The file has [[steps]], as `attorn process publish --help` says.
+
+    Example: attorn process map refunds --volume 3400 --judgment low --recoverable partial --from steps.toml
+    """
+    said = {"process_id": process, "origin": origin, "volume_per_month": volume, "judgment": judgment,
+            "recoverable": recoverable}  # fmt: skip
+    async with connected(options) as attorn:
+        await tell_plainly(attorn, command(MapProcess, said, from_), f"{process} is mapped")
 
 
 @app.command
@@ -111,6 +231,18 @@ async def show(process: Process, /, *, options: Given) -> None:
             raise not_found(f"no process {process} is published", "`attorn process ls` says which are")
         found |= {"published": await newest(attorn, f"process/{process}", "attorn.process.published.v1")}
     write_one(options, found, lambda: _described(found), id=process)
+
+
+def _read(said: dict[str, Any], file: str) -> PublishProcess:
+    import msgspec
+
+    from attorn.contracts import door
+    from attorn.contracts.refusal import Unreadable
+
+    try:
+        return door.command(msgspec.json.encode(said), PublishProcess)
+    except Unreadable as error:
+        raise misused(f"{file}: {error}") from error
 
 
 async def newest(attorn: Attorn, stream: str, type: str) -> dict[str, Any]:

@@ -8,13 +8,21 @@ from cyclopts import App, Parameter
 from attorn.cli.connect import Attorn, connected
 from attorn.cli.errors import not_found
 from attorn.cli.inputs import command, digest_of, fresh, pairs
-from attorn.cli.options import Given, Id, Ids, Limit, Text, When, Who, Work
+from attorn.cli.options import Given, Id, Ids, Limit, Reason, Text, When, Who, Work
 from attorn.cli.output import Column, write_list
 from attorn.cli.paging import listed, others
 from attorn.cli.state import folded, only
 from attorn.cli.telling import tell
 from attorn.contracts.output import Output
-from attorn.contracts.review import RequestReview, ReviewItem, ReviewWork, Verdict
+from attorn.contracts.review import (
+    ClaimReview,
+    RequestReview,
+    ReviewItem,
+    ReviewWork,
+    UnclaimReview,
+    Verdict,
+    WithdrawReview,
+)
 
 app = App(name="review", help="Look at what came out, and say whether it may stand.")
 
@@ -24,6 +32,7 @@ COLUMNS = (
     Column("STATUS", "status", "id"),
     Column("OUTPUT", "output_id", "id"),
     Column("MADE BY", "makers", "id"),
+    Column("LOOKED AT BY", "claimed_by", "id"),
     Column("APPROVED", lambda r: f"{len(r['approved_by'])} of {r['required']}", "id"),
     Column("RESPOND BY", "respond_by", "time"),
     Column("FOR", "candidates"),
@@ -117,6 +126,63 @@ async def request(
 
 
 @app.command
+async def claim(
+    work: Work,
+    /,
+    *,
+    until: Annotated[When | None, Parameter(help="Until when nobody else need look at it.")] = None,
+    review: Review = None,
+    options: Given,
+) -> None:
+    """Say that one is looking at the output, so that nobody else need to.
+
+    Example: attorn review claim W-1 --as ana
+    """
+    async with connected(options) as attorn:
+        id = await _waiting(attorn, work, review)
+        await tell(attorn, command(ClaimReview, {"work_id": work, "review_id": id, "claim_until": until}), id=id)
+
+
+@app.command
+async def unclaim(
+    work: Work,
+    /,
+    *,
+    of: Annotated[Who | None, Parameter(help="Who looks at it, if not who asks; that takes authority.")] = None,
+    review: Review = None,
+    options: Given,
+) -> None:
+    """Leave the output to somebody else.
+
+    Example: attorn review unclaim W-1 --as ana
+    """
+    async with connected(options) as attorn:
+        id = await _waiting(attorn, work, review)
+        await tell(attorn, command(UnclaimReview, {"work_id": work, "review_id": id, "reviewer": of}), id=id)
+
+
+@app.command
+async def withdraw(work: Work, /, *, reason: Reason = None, review: Review = None, options: Given) -> None:
+    """Do without a review that one has asked for. What the policy asks for is waived, not withdrawn.
+
+    Example: attorn review withdraw W-1 --reason "ben has looked at it already" --as ana
+    """
+    async with connected(options) as attorn:
+        id = await _waiting(attorn, work, review)
+        await tell(attorn, command(WithdrawReview, {"work_id": work, "review_id": id, "reason": reason}), id=id)
+
+
+async def _waiting(attorn: Attorn, work: str, review: str | None) -> str:
+    """The review that is meant: as said, else the one that waits."""
+    reviews = (await folded(attorn, work)).reviews
+    waiting = [id for id, each in reviews.items() if each.status in ("open", "expired")]
+    id = review or only(waiting, "open review", work, "--review", "review ls")
+    if id not in reviews:
+        raise not_found(f"work/{work} has no review {id}", f"`attorn review ls {work}` says which it has")
+    return id
+
+
+@app.command
 async def approve(
     work: Work,
     /,
@@ -203,13 +269,8 @@ async def _judge(
     *, edited: str | None = None, **extra: Any,
 ) -> None:  # fmt: skip
     async with connected(options) as attorn:
-        reviews = (await folded(attorn, work)).reviews
-        # Who waives stands in for everybody: there an expired one will do as well.
-        waiting = [id for id, each in reviews.items() if each.status in ("open", "expired")]
-        id = review or only(waiting, "open review", work, "--review", "review ls")
-        if id not in reviews:
-            raise not_found(f"work/{work} has no review {id}", f"`attorn review ls {work}` says which it has")
-        asked = reviews[id].request
+        id = await _waiting(attorn, work, review)
+        asked = (await folded(attorn, work)).reviews[id].request
         new = Output(output_id=asked.output_id, name=asked.output_id, dig=digest_of(edited)) if edited else None
         said = {
             "work_id": work,
@@ -236,6 +297,7 @@ async def _reviews(attorn: Attorn, works: list[str]) -> AsyncIterator[dict[str, 
                 "work": work,
                 "status": review.status,
                 "approved_by": list(review.approved_by),
+                "claimed_by": list(review.claims),
                 "makers": list(made.makers) if made is not None else [],
             }
 

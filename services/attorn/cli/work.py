@@ -1,38 +1,33 @@
 """`attorn work`: define work, move it on, hand it over, see where it stands."""
 
-from collections.abc import Iterator
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from cyclopts import App, Group, Parameter
 
+from attorn.cli import board
 from attorn.cli.connect import connected
-from attorn.cli.errors import misused, not_found
-from attorn.cli.inputs import command, document, pairs
+from attorn.cli.errors import misused
+from attorn.cli.inputs import command, digest_of, document, pairs
 from attorn.cli.options import (
-    At,
     From,
     Given,
     Id,
     Ids,
-    KnownAt,
-    Limit,
     Note,
     Position,
     Reason,
     Text,
     Texts,
     When,
-    Who,
     Work,
-    as_of,
 )
-from attorn.cli.output import Column, bold, facts, shown, table, width, write_list, write_one
-from attorn.cli.paging import listed, others
+from attorn.cli.output import Column, facts, shown, write_list, write_one
 from attorn.cli.state import folded
-from attorn.cli.telling import sentence, tell
+from attorn.cli.telling import tell
 from attorn.contracts.accountability import OfferAccountability, TransferAccountability, TransferBasis
-from attorn.contracts.context import AddNote
-from attorn.contracts.ids import Priority
+from attorn.contracts.context import AddNote, ShareContext
+from attorn.contracts.deadline import SetDeadline
+from attorn.contracts.ids import Priority, Ref
 from attorn.contracts.output import ReleaseOutput, WithdrawOutput
 from attorn.contracts.work import (
     AcceptanceCriterion,
@@ -43,13 +38,19 @@ from attorn.contracts.work import (
     CompleteWork,
     CriterionResult,
     CriterionVerdict,
+    DeclineWork,
     DefineWork,
     FailWork,
     Purpose,
     ReadyWork,
     ReopenWork,
+    ReprioritizeWork,
+    ResumeWork,
     Scope,
     SubmitWork,
+    SupersedeWork,
+    SuspendWork,
+    UnassignWork,
     VerifyWork,
 )
 
@@ -57,32 +58,14 @@ SEEING = Group("See", sort_key=1)
 MOVING = Group("Define and move on", sort_key=2)
 HANDING = Group("Hand over", sort_key=3)
 
-app = App(name="work", help="Define work, move it on, hand it over; see where it stands.")
-
-COLUMNS = (
-    Column("WORK", "work", "id"),
-    Column("STATE", "state", "id"),
-    Column("ANSWERS", "accountable", "id"),
-    Column("CARRIES OUT", "executor", "id"),
-    Column("WAITS FOR", "waiting_on", "id"),
-    Column("DUE", "due_at", "time"),
-    Column("TITLE", "title"),
-)
-
-COLUMNS_THEN = (
-    Column("WORK", "work", "id"),
-    Column("STATE", "state", "id"),
-    Column("CARRIES OUT", "executor", "id"),
-    Column("WAITS FOR", "waiting_on", "id"),
-    Column("PROCESS", "process", "id"),
-)
-
-EVENTS = (
+CONTEXT = (
     Column("POSITION", "position", "number"),
     Column("TIME", "time", "time"),
-    Column("BY", "actor", "id"),
-    Column("WHAT", "summary"),
+    Column("FOR", lambda known: known.get("to") or "everybody", "id"),
+    Column("WHERE", lambda known: known["ref"]["uri"]),
 )
+
+app = App(name="work", help="Define work, move it on, hand it over; see where it stands.")
 
 
 @app.command(group=MOVING)
@@ -107,6 +90,8 @@ async def define(
     priority: Annotated[Priority | None, Parameter(help="How urgent it is.")] = None,
     due: Annotated[When | None, Parameter(help="When it has to be done.")] = None,
     parent: Annotated[Id | None, Parameter(help="The work item that this is a part of.")] = None,
+    depends_on: Annotated[Ids, Parameter(help="Work that has to be done first; once for each.")] = None,
+    dedup_key: Annotated[Text | None, Parameter(help="What it is about; nothing else open may have the same.")] = None,
     review_policy: Annotated[Id | None, Parameter(help="Instead of the process's own.")] = None,
     escalation_policy: Annotated[Id | None, Parameter(help="Instead of the process's own.")] = None,
     from_: From = None,
@@ -132,6 +117,8 @@ async def define(
         "priority": priority,
         "due_at": due,
         "parent_id": parent,
+        "depends_on": depends_on,
+        "dedup_key": dedup_key,
         "review_policy": review_policy,
         "escalation_policy": escalation_policy,
     }
@@ -202,10 +189,15 @@ async def ready(
 @app.command(group=MOVING)
 async def assign(
     work: Work,
-    executor: Annotated[str, Parameter(metavar="WHO", help="Who is to carry it out.")],
+    executor: Annotated[
+        str | None, Parameter(metavar="WHO", help="Who is to carry it out; not needed with --mode route.")
+    ] = None,
     /,
     *,
-    mode: Annotated[AssignmentMode | None, Parameter(help="Assigned; only nominated; or on a route.")] = None,
+    mode: Annotated[
+        AssignmentMode | None,
+        Parameter(help="Assigned; nominated from the candidates; or routed to the first of them who is able."),
+    ] = None,
     reason: Reason = None,
     options: Given,
 ) -> None:
@@ -216,6 +208,89 @@ async def assign(
     said = {"work_id": work, "executor": executor, "mode": mode, "reason": reason}
     async with connected(options) as attorn:
         await tell(attorn, command(AssignWork, said))
+
+
+@app.command(group=MOVING)
+async def reprioritize(
+    work: Work,
+    priority: Annotated[Priority, Parameter(metavar="PRIORITY", help="How urgent it is now.")],
+    /,
+    *,
+    reason: Reason = None,
+    options: Given,
+) -> None:
+    """Say how urgent the work is now.
+
+    Example: attorn work reprioritize W-1 high --reason "the customer travels on Friday"
+    """
+    async with connected(options) as attorn:
+        await tell(attorn, command(ReprioritizeWork, {"work_id": work, "priority": priority, "reason": reason}))
+
+
+@app.command(group=MOVING)
+async def due(
+    work: Work,
+    time: Annotated[When | None, Parameter(metavar="TIME", help="By when; without it, there is no deadline.")] = None,
+    /,
+    *,
+    start: Annotated[bool, Parameter(help="The time to be started by, not that to be done by.")] = False,
+    reason: Reason = None,
+    options: Given,
+) -> None:
+    """Say by when the work has to be done, or started.
+
+    Example: attorn work due W-1 2026-03-06T12:00 --reason "the customer travels on Friday"
+    """
+    said = {"work_id": work, "new": time, "kind": "start" if start else None, "reason": reason}
+    async with connected(options) as attorn:
+        await tell(attorn, command(SetDeadline, said))
+
+
+@app.command(group=MOVING)
+async def unassign(work: Work, /, *, reason: Reason = None, options: Given) -> None:
+    """Take the executor off the work; it is open to its candidates again.
+
+    Example: attorn work unassign W-1 --reason "the agent is being updated"
+    """
+    async with connected(options) as attorn:
+        await tell(attorn, command(UnassignWork, {"work_id": work, "reason": reason}))
+
+
+@app.command(group=MOVING)
+async def decline(work: Work, /, *, reason: Reason = None, options: Given) -> None:
+    """Not carry out what one was assigned.
+
+    Example: attorn work decline W-1 --as ben --reason "I packed the parcel"
+    """
+    async with connected(options) as attorn:
+        await tell(attorn, command(DeclineWork, {"work_id": work, "reason": reason}))
+
+
+@app.command(group=MOVING)
+async def suspend(
+    work: Work,
+    /,
+    *,
+    until: Annotated[When | None, Parameter(help="When it is expected to go on.")] = None,
+    reason: Reason = None,
+    options: Given,
+) -> None:
+    """Let the work rest until it is resumed.
+
+    Example: attorn work suspend W-1 --until 2026-03-09 --reason "the customer is away"
+    """
+    async with connected(options) as attorn:
+        await tell(attorn, command(SuspendWork, {"work_id": work, "until": until, "reason": reason}))
+
+
+@app.command(group=MOVING)
+async def resume(work: Work, /, *, reason: Reason = None, options: Given) -> None:
+    """Let the work go on from where it rested.
+
+    Example: attorn work resume W-1 --reason "the customer is back"
+    """
+    async with connected(options) as attorn:
+        await tell(attorn, command(ResumeWork, {"work_id": work, "reason": reason}))
 
 
 @app.command(group=MOVING)
@@ -296,6 +371,23 @@ async def cancel(work: Work, /, *, reason: Reason = None, options: Given) -> Non
 
 
 @app.command(group=MOVING)
+async def supersede(
+    work: Work,
+    other: Annotated[str | None, Parameter(metavar="OTHER", help="The work that takes its place.")] = None,
+    /,
+    *,
+    reason: Reason = None,
+    options: Given,
+) -> None:
+    """End the work because other work takes its place.
+
+    Example: attorn work supersede W-1 W-7 --reason "the same order, reported twice"
+    """
+    async with connected(options) as attorn:
+        await tell(attorn, command(SupersedeWork, {"work_id": work, "duplicate_of": other, "reason": reason}))
+
+
+@app.command(group=MOVING)
 async def fail(
     work: Work,
     /,
@@ -348,6 +440,25 @@ async def withdraw(
     """
     async with connected(options) as attorn:
         await tell(attorn, command(WithdrawOutput, {"work_id": work, "output_id": output, "reason": reason}))
+
+
+@app.command(group=MOVING)
+async def share(
+    work: Work,
+    uri: Annotated[str, Parameter(metavar="URI", help="Where it is.")],
+    /,
+    *,
+    digest: Annotated[Text | None, Parameter(help="Its digest, sha256:…, or a file that it is made of.")] = None,
+    note: Note = None,
+    options: Given,
+) -> None:
+    """Let everybody who works on this find something that is kept elsewhere.
+
+    Example: attorn work share W-1 https://shop.example/photo.jpg --note "as it arrived"
+    """
+    ref = Ref(uri=uri, dig=digest_of(digest) if digest is not None else None)
+    async with connected(options) as attorn:
+        await tell(attorn, command(ShareContext, {"work_id": work, "ref": ref, "note": note}))
 
 
 @app.command(group=MOVING)
@@ -408,95 +519,56 @@ app.command(
 
 # ---- see
 
-
-@app.command(group=SEEING)
-async def ls(
-    *,
-    state: Annotated[Id | None, Parameter(metavar="STATE", help="Only in this state, as in in_progress.")] = None,
-    open: Annotated[bool, Parameter(help="Only what is neither handed in nor ended.")] = False,
-    accountable: Annotated[Who | None, Parameter(help="Only what this person answers for.")] = None,
-    executor: Annotated[Who | None, Parameter(help="Only what they carry out.")] = None,
-    waiting_on: Annotated[Who | None, Parameter(help="Only what waits for them.")] = None,
-    process: Annotated[Id | None, Parameter(help="Only what runs under this process.")] = None,
-    priority: Annotated[Priority | None, Parameter(help="Only of this urgency.")] = None,
-    overdue_at: Annotated[When | None, Parameter(help="Only what is open and due by then.")] = None,
-    at: At = None,
-    known_at: KnownAt = None,
-    position: Position = None,
-    after: Annotated[Id | None, Parameter(help="Begin behind this id.")] = None,
-    limit: Limit = 100,
-    options: Given,
-) -> None:
-    """List work items in the order of their ids: as they are now, or as they were.
-
-    Example: attorn work ls --open --accountable ana
-    """
-    then = as_of(at, known_at, position)
-    if state is not None:
-        from typing import get_args
-
-        from attorn.projections.lifecycle import State
-
-        if state not in (states := get_args(State)[1:]):
-            raise misused(f"--state {state!r}: it is one of {', '.join(states)}")
-    narrowed: dict[str, Any] = {"state": state, "open": open or None, "waiting_on": waiting_on, "process": process}
-    only_now: dict[str, Any] = {
-        "accountable": accountable,
-        "executor": executor,
-        "priority": priority,
-        "overdue_at": overdue_at,
-    }
-    if then and any(value is not None for value in only_now.values()):
-        raise misused("of an earlier time, work is told by --state, --open, --waiting-on and --process only")
-    question, columns = ("board_then", COLUMNS_THEN) if then else ("board", COLUMNS)
-    async with connected(options) as attorn:
-        asked = then or only_now
-        items, more = await listed(attorn, question, "items", limit, after, **narrowed, **asked)
-    write_list(options, items, columns, id="work", nothing="no such work items", more=others(more))
+for _view in (board.ls, board.count, board.timeline):
+    app.command(_view, group=SEEING)
+app.command(board.show, group=SEEING, alias="get")
 
 
 @app.command(group=SEEING)
-async def count(*, at: At = None, known_at: KnownAt = None, position: Position = None, options: Given) -> None:
-    """Count work items by state, and what they wait for: as they are now, or as they were.
+async def stack(work: Work, /, *, options: Given) -> None:
+    """Say why, what, who, when and how of a work item, and what of it nobody has answered.
 
-    Example: attorn work count --at 2026-03-01
+    Example: attorn work stack W-1
     """
+    from msgspec import to_builtins
+
+    from attorn.cli.people import directory
+    from attorn.projections.stack import LAYERS
+    from attorn.projections.stack import stack as layers
+
     async with connected(options) as attorn:
-        found = await attorn.ask("board_counts", **as_of(at, known_at, position))
-    write_one(options, found, lambda: _counted(found), id=str(found["items"]))
-
-
-@app.command(group=SEEING, alias="get")
-async def show(work: Work, /, *, options: Given) -> None:
-    """Show one work item: where it stands, who answers and why, what can be done to it, what was found.
-
-    Example: attorn work show W-1
-    """
-    async with connected(options) as attorn:
-        found = await attorn.ask("work", work=work)
-    if found.get("item") is None:
-        raise not_found(found.get("problem", f"{work} is not on the log"), "`attorn work ls` says what is")
-    write_one(options, found, lambda: _described(found), id=work)
+        state = await folded(attorn, work)
+        pinned = state.process
+        process = (await directory(attorn)).process(pinned.id, pinned.version) if pinned is not None else None
+    found = layers(state.definition, state.readied, process.definition_of_ready if process is not None else ())
+    told = {"work": work, **to_builtins(found)}
+    lines = [(layer, shown(told[layer]) or "nobody has said") for layer in LAYERS]
+    missing = shown(told["missing"]) or "nothing"
+    write_one(options, told, lambda: facts([*lines, ("missing", missing), ("clear", f"{found.clarity:.0%}")]), id=work)
 
 
 @app.command(group=SEEING)
-async def timeline(
+async def context(
     work: Work,
     /,
     *,
-    newest_first: Annotated[bool, Parameter(help="The other way round.")] = False,
-    limit: Limit = 0,
+    execution: Annotated[Id | None, Parameter(help="Only what was known when this execution started.")] = None,
+    position: Position = None,
     options: Given,
 ) -> None:
-    """Tell everything that happened to a work item, one sentence each.
+    """List what those who work on it were given: by default up to now, and to anybody.
 
-    Example: attorn work timeline W-1
+    Example: attorn work context W-1 --execution E-1
     """
+    from msgspec import to_builtins
+
+    from attorn.contracts import subjects
+    from attorn.projections.context import known, known_at_start
+
     async with connected(options) as attorn:
-        events, more = await listed(attorn, "timeline", "events", limit, work=work, newest_first=newest_first or None)
-        if not events:
-            raise not_found(f"work/{work} is not on the log", "`attorn work ls` says what is")
-    write_list(options, events, EVENTS, id="position", nothing="", more=others(more))
+        events = await attorn.ledger.read(f"work/{subjects.token(work, 'WORK')}")
+    found = known_at_start(events, execution) if execution is not None else known(events, position)
+    write_list(options, to_builtins(found), CONTEXT, id="position", nothing="nothing was shared")
 
 
 def _value(text: str) -> Any:
@@ -506,87 +578,3 @@ def _value(text: str) -> Any:
         return msgspec.json.decode(text)
     except msgspec.DecodeError:
         return text
-
-
-def _counted(found: dict[str, Any]) -> Iterator[str]:
-    yield bold(f"{found['items']:,} work items, {found['open']:,} open")
-    states = [(state, f"{count:,}") for state, count in found["by_state"].items()]
-    yield from facts([*states, *((f"waiting for {who}", f"{count:,}") for who, count in found["waiting_on"].items())])
-
-
-def _described(found: dict[str, Any]) -> Iterator[str]:
-    item, who = found["item"], found.get("who") or {}
-    yield bold(sentence(item))
-    process = f"{item['process']} v{item.get('process_version')}" if item.get("process") else ""
-    yield from facts(
-        [
-            ("title", shown(item.get("title"))),
-            ("process", shown(process)),
-            ("priority", shown(item.get("priority"))),
-            ("due", shown(item.get("due_at"), "time")),
-            ("part of", shown(item.get("parent_id"))),
-            ("reported by", shown(item.get("source"))),
-            ("candidates", shown(item.get("candidates"))),
-            ("cycle", shown(item["cycle"]) if item["cycle"] > 1 else ""),
-            ("events", f"{item['events']}, positions {item['first_position']} to {item['last_position']}"),
-            ("why", shown("; ".join(who.get("steps", ())))),
-            ("possible", ", ".join(_typed(verb) for verb in item.get("actions", ()))),
-        ],
-        width(),
-    )
-    for title, name, columns in _PARTS:
-        rows = item.get(name) or found.get(name)
-        if rows:
-            yield ""
-            yield bold(title)
-            yield from table([[column.value(row) for column in columns] for row in rows], columns, width())
-
-
-_TYPED: Final = {
-    "accountability.offer": "work offer",
-    "accountability.transfer": "work transfer",
-    "escalation.acknowledge": "escalation ack",
-    "execution.provide_input": "execution answer",
-    "execution.record_action": "execution action",
-    "execution.require_input": "execution ask",
-    "note.add": "work note",
-    "output.release": "work release",
-    "output.withdraw": "work withdraw",
-    "work.escalate": "escalation raise",
-    "work.execute": "execution report",
-    "work.review": "review approve",
-}
-"""Where the words on the line are others than those of the command."""
-
-
-def _typed(verb: str) -> str:
-    """A command's verb as it is typed: `work note` of `note.add`."""
-    return _TYPED.get(verb, verb.replace(".", " "))
-
-
-_PARTS = (
-    (
-        "questions",
-        "questions",
-        (Column("QUESTION", "request_id", "id"), Column("FOR", "of", "id"), Column("WHAT", "question")),
-    ),
-    (
-        "open escalations",
-        "escalations",
-        (
-            Column("ESCALATION", "escalation_id", "id"),
-            Column("STATUS", "status", "id"),
-            Column("SEVERITY", "severity", "id"),
-            Column("WHAT", "summary"),
-        ),
-    ),
-    (
-        "findings",
-        "findings",
-        (
-            Column("FINDING", "id", "id"),
-            Column("STATUS", lambda f: f.get("status", "open"), "id"),
-            Column("WHAT", "detail"),
-        ),
-    ),
-)

@@ -19,11 +19,11 @@ from eventsourcing.persistence import (
 )
 
 from attorn.eventsourcing import stored
-from attorn.eventsourcing.following import pages
 from attorn.eventsourcing.loop import wait
 from attorn.eventsourcing.stored import Head, Line
-from attorn.eventsourcing.stream import PAGE, Draft, Message, Stream
+from attorn.eventsourcing.stream import Draft, Message, Stream
 from attorn.eventsourcing.subscription import JetStreamSubscription
+from attorn.services.ledger.lookup import PAGE
 
 
 class JetStreamAggregateRecorder(AggregateRecorder):
@@ -145,7 +145,7 @@ class JetStreamApplicationRecorder(JetStreamAggregateRecorder, ApplicationRecord
         return JetStreamSubscription(self, gt, topics, self._follow(gt or 0))
 
     async def _follow(self, after: int) -> AsyncGenerator[list[Notification], None]:
-        async with aclosing(pages(self.stream, stored.all_events(self.stream.name), after)) as found:
+        async with aclosing(self.stream.follow(stored.all_events(self.stream.name), after)) as found:
             async for page in found:
                 yield list(map(notification, page))
 

@@ -9,25 +9,25 @@ import asyncio
 import itertools
 import secrets
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from functools import partial
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 import msgspec
 from eventsourcing.persistence import IntegrityError, OperationalError, ProgrammingError
-from nats.aio.msg import Msg
 
 from attorn.contracts.ledger import BATCH_MAX
 from attorn.contracts.refusal import Unavailable
 from attorn.eventsourcing import stored
 from attorn.eventsourcing.datastore import JetStreamDatastore
 from attorn.eventsourcing.stored import Head
+from attorn.services.ledger.follow import Source, pages
 from attorn.services.ledger.jetstream import BATCHES_MAX, GUARD
-from attorn.services.ledger.lookup import NOT_FOUND, Kept
+from attorn.services.ledger.lookup import Kept, Store
 from attorn.services.ledger.outcome import acknowledged
 from attorn.services.ledger.wire import Error, Silent, Undone
 
-PAGE: Final = 1_000
 HEADS_MAX: Final = 65_536
 """Of how many subjects the newest version is remembered."""
 
@@ -67,11 +67,6 @@ class _Info(msgspec.Struct, frozen=True):
     error: Error | None = None
 
 
-class _Answer(msgspec.Struct, frozen=True):
-    message: Kept | None = None
-    error: Error | None = None
-
-
 class Stream:
     """`last_only`: keep the newest message of each subject, for what is no history."""
 
@@ -100,6 +95,7 @@ class Stream:
             "deny_purge": not last_only,
             "duplicate_window": _SECOND // 10,
         }
+        self._store = Store(datastore.wire, name, datastore.timeout)
         self._heads: OrderedDict[str, Head] = OrderedDict()
         self._end = 0
         self._batches = asyncio.Semaphore(BATCHES_MAX)
@@ -129,26 +125,24 @@ class Stream:
         Direct Get may be answered by a replica that is behind; what is missing up to the position `up_to`, where a
         message is known to be, is asked of the leader.
         """
-        found: list[Message] = []
-        position, pending = after, 1
-        while pending and (limit is None or len(found) < limit):
-            size = PAGE if limit is None else min(PAGE, limit - len(found))
-            question = {"seq": position + 1, "next_by_subj": subject, "batch": size}
-            *page, end = await self._patiently(partial(self._direct, question))
-            found.extend(map(_message, page))
-            position = found[-1].position if found else after
-            pending = int((end.headers or {}).get("Nats-Num-Pending", "0"))
-        while position < up_to and (limit is None or len(found) < limit):
-            kept = await self._next(subject, position)
-            if kept is None:
-                break
-            found.append(kept)
-            position = kept.position
-        return found
+        found = await self._patiently(partial(self._store.read, subject, after=after, limit=limit, up_to=up_to))
+        return list(map(_message, found))
 
     async def last(self, subject: str) -> Message | None:
         """The newest message of `subject`, a wildcard perhaps, as the leader has it."""
-        return await self._patiently(lambda: self._leader({"last_by_subj": subject}))
+        kept = await self._patiently(lambda: self._store.leader_newest(subject))
+        return _message(kept) if kept else None
+
+    async def follow(self, subject: str, after: int) -> AsyncGenerator[list[Message], None]:
+        """The messages of `subject` behind the position `after`, and then as they come.
+
+        Raises Unavailable when the connection is closed for good, or not permitted to read.
+        """
+        source = Source(stream=self.name, filters=[subject])
+        datastore = self.datastore
+        async with aclosing(pages(datastore.nc, datastore.wire, source, after, _delivered)) as found:
+            async for page, _ in found:
+                yield page
 
     @property
     def end(self) -> int:
@@ -239,12 +233,12 @@ class Stream:
             for number, draft in enumerate(drafts):
                 if number in placed or draft.subject != subject:
                     continue
-                found = await self._leader({"seq": guards[subject] + 1, "next_by_subj": subject})
+                found = await self._store.next(subject, guards[subject])
                 if found is None:
                     break
-                if found.body != draft.body:
-                    raise IntegrityError(f"{subject} has moved on: somebody else's is at position {found.position}")
-                placed[number] = guards[subject] = found.position
+                if found.data != draft.body:
+                    raise IntegrityError(f"{subject} has moved on: somebody else's is at position {found.seq}")
+                placed[number] = guards[subject] = found.seq
 
     async def _publish(self, drafts: Sequence[Draft], guards: Mapping[str, int]) -> int:
         """The position of the last. Raises Undone, Silent."""
@@ -266,30 +260,6 @@ class Stream:
         [answer] = await self.datastore.wire.ask(subject, body, last, timeout=timeout, before=before)
         return acknowledged(answer)
 
-    async def _direct(self, question: Mapping[str, Any]) -> list[Msg]:
-        heard = await self.datastore.wire.ask(
-            f"$JS.API.DIRECT.GET.{self.name}",
-            msgspec.json.encode(question),
-            timeout=self.datastore.timeout,
-            until=lambda msg: bool(msg.headers and "Status" in msg.headers),
-        )
-        headers = heard[-1].headers or {}
-        if headers["Status"] not in ("204", "404"):
-            raise Undone(f"stream {self.name} answered {headers['Status']} {headers.get('Description', '')}")
-        return heard
-
-    async def _next(self, subject: str, after: int) -> Message | None:
-        return await self._patiently(lambda: self._leader({"seq": after + 1, "next_by_subj": subject}))
-
-    async def _leader(self, question: Mapping[str, Any]) -> Message | None:
-        answer = await self.datastore.wire.ask_json(
-            f"$JS.API.STREAM.MSG.GET.{self.name}", question, _Answer, timeout=self.datastore.timeout
-        )
-        if answer.error is not None and answer.error.err_code != NOT_FOUND:
-            raise Undone(f"stream {self.name} answered {answer.error.code} {answer.error.description}")
-        kept = answer.message
-        return Message(kept.seq, kept.subject, kept.data) if kept else None
-
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
         now = asyncio.get_running_loop().time
         until, pause = now() + self.datastore.patience, 0.01
@@ -309,6 +279,9 @@ class Stream:
         return await self.datastore.wire.ask_json(f"$JS.API.{verb}", question, _Info, timeout=self.datastore.timeout)
 
 
-def _message(msg: Msg) -> Message:
-    assert msg.headers is not None
-    return Message(int(msg.headers["Nats-Sequence"]), msg.headers["Nats-Subject"], msg.data)
+def _message(kept: Kept) -> Message:
+    return Message(kept.seq, kept.subject, kept.data)
+
+
+def _delivered(position: int, nanoseconds: int, subject: str, body: bytes) -> Message:
+    return Message(position, subject, body)

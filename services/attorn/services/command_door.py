@@ -21,7 +21,12 @@ from attorn.services.transact import Command, Decide, Streams, transact
 
 log = logging.getLogger("attorn.command")
 
+IN_FLIGHT_MAX: Final = 512
+"""How many commands of one verb are carried out at once; what is in flight together goes to the log together."""
+
 Clock = Callable[[], datetime]
+Require = Callable[[Streams, Command], Awaitable[None]]
+"""What is made sure of before a command is carried out. Raises Refused."""
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -55,21 +60,36 @@ def serve(
     kind: str,
     decide: Decide[Any, Any],
     commands: Sequence[type[msgspec.Struct]],
+    *,
+    require: Require | None = None,
 ) -> None:
-    """Answer each of `commands`, for streams of `kind`; the first field of a command is its stream's id."""
+    """Answer each of `commands`, for streams of `kind`; the first field of a command is its stream's id.
+
+    Without a kind that field is the stream's whole name. `require` is asked first what no single stream knows.
+    """
     for shape in commands:
         verb: str = shape.verb  # type: ignore[attr-defined]
         # The queue group shares the requests among however many of this service there are.
-        subscriber = broker.subscriber(subjects.commands(verb), queue=f"attorn.{kind}", codec=CODEC)
-        subscriber(_answering(streams, clock, kind, decide, shape))
+        subscriber = broker.subscriber(
+            subjects.commands(verb), queue=f"attorn.{kind or 'any'}", codec=CODEC, max_workers=IN_FLIGHT_MAX
+        )
+        subscriber(_answering(streams, clock, kind, decide, shape, require))
 
 
 def _answering(
-    streams: Streams, clock: Clock, kind: str, decide: Decide[Any, Any], shape: type[msgspec.Struct]
+    streams: Streams,
+    clock: Clock,
+    kind: str,
+    decide: Decide[Any, Any],
+    shape: type[msgspec.Struct],
+    require: Require | None,
 ) -> Callable[[Request], Awaitable[NatsResponse]]:
     async def answer(request: Request) -> NatsResponse:
         try:
-            receipt = await transact(streams, _command(request, shape, kind, clock()), decide)
+            command = _command(request, shape, kind, clock())
+            if require is not None:
+                await require(streams, command)
+            receipt = await transact(streams, command, decide)
         except Exception as error:
             return reply(refusal(error, request.subject))
         return reply(receipt)
@@ -83,7 +103,7 @@ def _command(request: Request, shape: type[msgspec.Struct], kind: str, now: date
     if not is_token(id):
         raise Unreadable("is 1 to 64 letters, digits, '-' or '_'", "Nats-Msg-Id")
     body = door.command(request.body, shape)
-    stream = f"{kind}/{getattr(body, shape.__struct_fields__[0])}"
+    stream = subjects.named(kind, getattr(body, shape.__struct_fields__[0]))
     return Command(
         stream=stream,
         body=body,

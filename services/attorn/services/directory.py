@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from attorn.contracts.ledger import Ledger
 from attorn.contracts.refusal import Unavailable
 from attorn.projections.directory import KINDS, Directory
+from attorn.services.patience import left
+from attorn.services.relations import LiveRelations
 
 
 class LiveDirectory:
@@ -14,6 +16,7 @@ class LiveDirectory:
 
     def __init__(self, ledger: Ledger) -> None:
         self.view = Directory()
+        self.relations = LiveRelations(ledger, self.view.relations)
         self._ledger = ledger
         self._moved = asyncio.Condition()
 
@@ -24,9 +27,11 @@ class LiveDirectory:
         # would be worse than a restart.
         async with asyncio.TaskGroup() as group:
             reader = group.create_task(self._follow(), name="directory")
+            relations = group.create_task(self.relations.follow(), name="relations")
             await self.catch_up()
             yield self
             reader.cancel()
+            relations.cancel()
 
     async def catch_up(self, timeout: float = 10.0) -> bool:
         """Wait until `view` has all that is recorded now; whether it had to wait.
@@ -37,7 +42,7 @@ class LiveDirectory:
         if self.view.position >= target:
             return False
         try:
-            async with asyncio.timeout(timeout), self._moved:
+            async with asyncio.timeout(left(timeout)), self._moved:
                 await self._moved.wait_for(lambda: self.view.position >= target)
         except TimeoutError:
             raise Unavailable(

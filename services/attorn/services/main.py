@@ -20,13 +20,22 @@ from faststream.nats.security import NatsNKey, NatsSecurity, NatsUserPassword
 from faststream.nats.subscriber.usecases import CoreSubscriber
 from nats.aio.subscription import Subscription
 
+from attorn.client.login import login
 from attorn.services import connection, logs
+from attorn.services.claim import app as claim
+from attorn.services.decision import app as decision
 from attorn.services.delegation import app as delegation
+from attorn.services.dependency import app as dependency
+from attorn.services.dependency import reactor
 from attorn.services.directory import LiveDirectory
 from attorn.services.escalation import app as escalation
 from attorn.services.execution import app as execution
+from attorn.services.finding import app as finding
+from attorn.services.handover import app as handover
 from attorn.services.intake import app as intake
 from attorn.services.ledger.jetstream import JetStreamLedger
+from attorn.services.outcome import app as outcome
+from attorn.services.output import app as output
 from attorn.services.participant import app as participant
 from attorn.services.policy import app as policy
 from attorn.services.process import app as process
@@ -39,7 +48,24 @@ from attorn.services.work import app as work
 
 log = logging.getLogger("attorn.services")
 
-SLICES = (participant, source, policy, process, work, delegation, execution, review, escalation)
+SLICES = (
+    participant,
+    source,
+    policy,
+    process,
+    outcome,
+    work,
+    dependency,
+    handover,
+    claim,
+    finding,
+    delegation,
+    execution,
+    output,
+    decision,
+    review,
+    escalation,
+)
 DRAIN_S = 0.6
 
 
@@ -63,6 +89,7 @@ async def run(nats_url: str) -> None:
         tasks = [
             group.create_task(intake.take_in(ledger_connection, streams, quarantine), name="intake"),
             group.create_task(relay.run(ledger, relay_connection), name="relay"),
+            group.create_task(reactor.run(streams, now), name="dependencies"),
         ]
         app = FastStream(broker, logger=None)
 
@@ -89,13 +116,13 @@ async def run(nats_url: str) -> None:
 
 def doors(nats_url: str) -> NatsBroker:
     """The connection on which commands and facts come in."""
-    login = connection.login(nats_url)
+    who = login(nats_url)
     security: NatsSecurity | None = None
     # FastStream has words of its own for who one is, and takes the rest as nats-py does.
-    if (seed := login.pop("nkeys_seed", None)) is not None:
+    if (seed := who.pop("nkeys_seed", None)) is not None:
         security = NatsNKey.from_file(seed)
-    elif (user := login.pop("user", None)) is not None:
-        security = NatsUserPassword(user, login.pop("password"))
+    elif (user := who.pop("user", None)) is not None:
+        security = NatsUserPassword(user, who.pop("password"))
     return NatsBroker(
         nats_url,
         name="attorn services",
@@ -103,7 +130,7 @@ def doors(nats_url: str) -> NatsBroker:
         apply_types=False,
         security=security,
         **connection.OPTIONS,
-        **login,
+        **who,
     )
 
 

@@ -6,23 +6,28 @@ differ in what a broken rule means: a command is refused, a fact is recorded wit
 
 import asyncio
 import hashlib
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from itertools import chain, count
+from math import inf
 from typing import Any, Final, Protocol, TypeAlias, TypeVar
-from weakref import WeakValueDictionary
 
 import msgspec
 
 from attorn.contracts import codec
-from attorn.contracts.envelope import SEVERITY_NUMBERS, Entry, Event
+from attorn.contracts.envelope import SEVERITY_NUMBERS, Entry, Event, sequence
 from attorn.contracts.escalation import WorkEscalated
 from attorn.contracts.ledger import BATCH_MAX, Append, Ledger
 from attorn.contracts.refusal import Breach, Conflict, Receipt, Refused, Unavailable
+from attorn.contracts.rules import OBSERVED
+from attorn.contracts.work import WorkDefined
 from attorn.projections.directory import KINDS, Directory
 from attorn.services.directory import LiveDirectory
+from attorn.services.patience import left, within
+from attorn.services.relations import RULES as RELATED
+from attorn.services.relations import looks_beyond
 
 ATTEMPTS_MAX: Final = 8
 STREAMS_CACHED_MAX: Final = 4_096
@@ -32,11 +37,13 @@ IDS_CACHED_MAX: Final = 262_144
 PRESUMED_MIN: Final = 8
 """How many streams that are not cached are worth a try at presuming that they are new."""
 
+_encoder: Final = msgspec.json.Encoder()
+
 S = TypeVar("S", contravariant=True)
 C = TypeVar("C", contravariant=True)
 
 
-class Context(msgspec.Struct, frozen=True, kw_only=True):
+class Context(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a decision may know beside the stream: who asks, what time it is, who and what there is, a fresh id."""
 
     actor: str
@@ -65,8 +72,12 @@ class Rules(Protocol):
         ...
 
 
-class Command(msgspec.Struct, frozen=True, kw_only=True):
-    """A command as it came: `id` is the caller's, so that asking again with it carries out once."""
+class Command(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A command as it came: `id` is the caller's, so that asking again with it carries out once.
+
+    `within_s` is for how many seconds its author waits, where that is known: nothing is tried for longer. `internal`:
+    it comes from a service of ours, which is no participant; no door makes such a command.
+    """
 
     stream: str
     body: msgspec.Struct
@@ -75,11 +86,13 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     source: str
     traceparent: str | None = None
+    within_s: float | None = None
+    internal: bool = False
 
     @property
-    def digest(self) -> bytes:
-        """Of what is asked for, so that its id is not taken for that of something else."""
-        return _digest_of(type(self.body).__name__.encode() + msgspec.json.encode(self.body))
+    def digest(self) -> int:
+        """Of what is asked for, so that its id is not taken for that of something else; of this process only."""
+        return hash((type(self.body).__name__, _encoder.encode(self.body)))
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +107,7 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
         return self.event.subject
 
 
-class Held(msgspec.Struct, frozen=True):
+class Held(msgspec.Struct, frozen=True, gc=False):
     """What a stream holds under an id: where, and the digest of the bytes that its publisher sent.
 
     `command` is the digest of the command that led to it, where this process carried it out; the log has none.
@@ -103,7 +116,7 @@ class Held(msgspec.Struct, frozen=True):
     position: int
     digest: bytes
     time: datetime
-    command: bytes | None = None
+    command: int | None = None
 
 
 Key: TypeAlias = tuple[str, str, str]
@@ -121,22 +134,33 @@ class Loaded(msgspec.Struct):
     ids: dict[Key, Held] = {}
 
     def take(
-        self, rules: Rules, entry: Entry, position: int, digest: bytes | None = None, command: bytes | None = None
+        self, rules: Rules, entry: Entry, position: int, digest: bytes | None = None, command: int | None = None
     ) -> None:
         """Fold in one event that is on the log; the digests are those of `Held`, where they are known."""
-        event = entry.event
-        self.state = rules.evolve(self.state, event)
+        self.state = rules.evolve(self.state, entry.event)
+        self._place(entry.event, position, _digest(entry) if digest is None else digest, command)
+
+    def take_own(self, entries: Sequence[Entry], end: int, state: Any, command: Command) -> None:
+        """Fold in the events of `command`, which are on the log up to the position `end`; `state` is what they lead to.
+
+        What we say ourselves no publisher can say again: it has no digest.
+        """
+        self.state, digest = state, command.digest
+        for position, entry in enumerate(entries, end - len(entries) + 1):
+            self._place(entry.event, position, b"", digest)
+
+    def _place(self, event: Event, position: int, digest: bytes, command: int | None) -> None:
         self.version, self.position = event.version, position
         self.event_id, self.time = event.id, event.time
-        self.ids.setdefault(
-            (event.authid or "", event.source, event.id), Held(position, digest or _digest(entry), event.time, command)
-        )
+        self.ids.setdefault((event.authid or "", event.source, event.id), Held(position, digest, event.time, command))
 
     def carried_out(self, command: Command) -> Receipt | None:
         """The receipt of `command`, when its events are on the log already.
 
         Raises Refused with `conflict` when its id is known to be another command's.
         """
+        if (command.actor, command.source, command.id) not in self.ids:
+            return None
         receipt: Receipt | None = None
         for id in chain([command.id], (_later(command.id, number) for number in count(1))):
             held = self.ids.get((command.actor, command.source, id))
@@ -163,15 +187,22 @@ class Streams:
         self._weights: dict[str, int] = {}
         self._ids = 0
         self._mostly_new = True
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        # Who works on a stream now, with those who wait for it, in the order in which they came.
+        self._turns: dict[str, deque[asyncio.Future[None]]] = {}
 
     def rules(self, stream: str) -> Rules:
         return self._kinds[stream.partition("/")[0]]
 
-    async def load(self, stream: str) -> Loaded:
+    def cached(self, stream: str) -> Loaded | None:
+        """The stream as it is cached, if it is."""
         found = self._loaded.get(stream)
         if found is not None:
             self._loaded.move_to_end(stream)
+        return found
+
+    async def load(self, stream: str) -> Loaded:
+        found = self.cached(stream)
+        if found is not None:
             return found
         rules = self.rules(stream)
         loaded = Loaded(rules.initial)
@@ -213,13 +244,47 @@ class Streams:
     @asynccontextmanager
     async def holding(self, streams: Iterable[str]) -> AsyncIterator[None]:
         """One after the other on each of `streams`; taken in one order, so that no two holders wait for each other."""
-        async with AsyncExitStack() as held:
+        held: list[str] = []
+        try:
             for stream in sorted(set(streams)):
-                lock = self._locks.get(stream)
-                if lock is None:
-                    lock = self._locks[stream] = asyncio.Lock()
-                await held.enter_async_context(lock)
+                await self.take_turn(stream)
+                held.append(stream)
             yield
+        finally:
+            for stream in held:
+                self.end_turn(stream)
+
+    async def take_turn(self, stream: str) -> None:
+        """Return when nobody else works on `stream`; it is the caller's until `end_turn`.
+
+        Raises Unavailable when that takes longer than the caller waits.
+        """
+        waiting = self._turns.get(stream)
+        if waiting is None:
+            self._turns[stream] = deque()
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting.append(turn)
+        patience = left(inf)
+        try:
+            async with asyncio.timeout(None if patience == inf else patience):
+                try:
+                    await turn
+                except asyncio.CancelledError:
+                    if turn.done() and not turn.cancelled():
+                        self.end_turn(stream)  # it had just come, and nobody is there to take it
+                    raise
+        except TimeoutError:
+            raise Unavailable(f"others were at work on {stream} for all of {patience:.3g} s") from None
+
+    def end_turn(self, stream: str) -> None:
+        waiting = self._turns[stream]
+        while waiting:
+            turn = waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        del self._turns[stream]
 
 
 async def transact(streams: Streams, command: Command, decide: Decide[Any, Any]) -> Receipt:
@@ -230,51 +295,69 @@ async def transact(streams: Streams, command: Command, decide: Decide[Any, Any])
     Raises Refused with every broken rule, or when its id is another command's, Conflict after ATTEMPTS_MAX lost races,
     Unavailable when the log is.
     """
+    if command.within_s is not None:
+        with within(command.within_s):
+            return await transact(streams, msgspec.structs.replace(command, within_s=None), decide)
+    await streams.take_turn(command.stream)
+    try:
+        return await _transact(streams, command, decide)
+    finally:
+        streams.end_turn(command.stream)
+
+
+async def _transact(streams: Streams, command: Command, decide: Decide[Any, Any]) -> Receipt:
     stream, rules = command.stream, streams.rules(command.stream)
-    async with streams.holding([stream]):
-        conflict: Conflict | None = None
-        is_fresh = False
-        for _ in range(ATTEMPTS_MAX):
+    directory = streams.directory
+    conflict: Conflict | None = None
+    is_fresh = False
+    # A stream that is not cached is first presumed to be new: most that are asked for first are being begun. If it is
+    # not, no harm is done: nobody is refused on a presumption, and an append at version 0 finds out.
+    loaded = streams.cached(stream) or Loaded(rules.initial)
+    if looks_beyond(command.body):
+        await directory.relations.catch_up()
+    for _ in range(ATTEMPTS_MAX):
+        receipt = loaded.carried_out(command)
+        if receipt is not None:
+            return receipt
+        entries: Sequence[Entry] = ()
+        state: Any = None
+        refused: Refused | None = None
+        try:
+            entries, state = _judge(loaded, rules, command, decide, directory.view)
+        except Refused as error:
+            refused = error
+        if not entries and not is_fresh:
+            # Nobody is refused, or told that it is so already, on old news: what another process recorded a moment
+            # ago, in this stream or of the people in it, may be what is missing. No append would find that out.
+            is_fresh = True
+            streams.forget(stream)
+            _, loaded = await asyncio.gather(directory.catch_up(), streams.load(stream))
+            if refused is not None and any(breach.rule in RELATED for breach in refused.breaches):
+                await directory.relations.catch_up()
+            continue
+        if refused is not None:
+            raise refused
+        if not entries:
+            return Receipt(position=loaded.position, event_id=loaded.event_id, stream=stream, time=loaded.time)
+        try:
+            position = await streams.ledger.append(stream, loaded.version, entries)
+        except Conflict as lost:
+            streams.forget(stream)
+            conflict = lost
             loaded = await streams.load(stream)
-            receipt = loaded.carried_out(command)
-            if receipt is not None:
-                return receipt
-            entries: list[Entry] = []
-            refused: Refused | None = None
-            try:
-                entries = _judge(loaded, rules, command, decide, streams.directory.view)
-            except Refused as error:
-                refused = error
-            if not entries and not is_fresh:
-                # Nobody is refused, or told that it is so already, on old news: what another process recorded a moment
-                # ago, in this stream or of the people in it, may be what is missing. No append would find that out.
-                is_fresh = True
-                await streams.directory.catch_up()
-                streams.forget(stream)
-                continue
-            if refused is not None:
-                raise refused
-            if not entries:
-                return Receipt(position=loaded.position, event_id=loaded.event_id, stream=stream, time=loaded.time)
-            try:
-                position = await streams.ledger.append(stream, loaded.version, entries)
-            except Conflict as lost:
-                streams.forget(stream)
-                conflict = lost
-                continue
-            except BaseException:
-                streams.forget(stream)  # whether it was recorded is not known here; the log says
-                raise
-            for place, entry in enumerate(entries, start=position - len(entries) + 1):
-                loaded.take(rules, entry, place, command=command.digest)
-            streams.keep(stream, loaded)
-            if stream.partition("/")[0] in KINDS:
-                # Whoever publishes a policy and then defines work under it finds it in force.
-                with suppress(Unavailable):
-                    await streams.directory.catch_up()
-            return Receipt(position=position, event_id=entries[-1].event.id, stream=stream, time=command.at)
-        assert conflict is not None
-        raise conflict
+            continue
+        except BaseException:
+            streams.forget(stream)  # whether it was recorded is not known here; the log says
+            raise
+        loaded.take_own(entries, position, state, command)
+        streams.keep(stream, loaded)
+        if stream.partition("/")[0] in KINDS:
+            # Whoever publishes a policy and then defines work under it finds it in force.
+            with suppress(Unavailable):
+                await directory.catch_up()
+        return Receipt(position=position, event_id=entries[-1].event.id, stream=stream, time=command.at)
+    assert conflict is not None
+    raise conflict
 
 
 async def record(streams: Streams, facts: Sequence[Fact]) -> list[Receipt | Refused]:
@@ -309,18 +392,25 @@ async def _record_together(streams: Streams, facts: Sequence[Fact]) -> list[Rece
             loaded = await streams.load_all(names, may_presume=attempt == 0)
             for fact in facts:
                 batch.admit(fact, loaded[fact.stream])
+            # Who and what there is by now is asked for while the facts are on their way, unless they say it themselves.
+            # What somebody else says in these very milliseconds no warning knows of; the findings do.
+            asking: asyncio.Future[bool] | None = None
+            if batch.entries and not any(stream.partition("/")[0] in KINDS for stream in batch.entries):
+                asking = asyncio.ensure_future(streams.directory.catch_up())
             try:
                 ends = await streams.ledger.append_all(batch.appends()) if batch.entries else []
             except Conflict:
+                await _abandon(asking)
                 for stream in names:
                     streams.forget(stream)
                 continue
             except BaseException:
+                await _abandon(asking)
                 for stream in names:
                     streams.forget(stream)  # whether it was recorded is not known here; the log says
                 raise
             try:
-                await streams.directory.catch_up()
+                await (asking or streams.directory.catch_up())
             except Unavailable as late:
                 for stream in names:
                     streams.forget(stream)
@@ -328,6 +418,12 @@ async def _record_together(streams: Streams, facts: Sequence[Fact]) -> list[Rece
                 raise Unavailable(late.reason, "unknown") from None
             return batch.settle(ends, streams)
         raise Unavailable(f"other writers were faster {ATTEMPTS_MAX} times on {min(names)}")
+
+
+async def _abandon(asking: "asyncio.Future[bool] | None") -> None:
+    if asking is not None:
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
 
 
 class _Batch:
@@ -382,42 +478,62 @@ class _Batch:
 
 def _judge(
     loaded: Loaded, rules: Rules, command: Command, decide: Decide[Any, Any], directory: Directory
-) -> list[Entry]:
-    """What carrying out `command` would record. Raises Refused with every rule that it would break."""
-    if not directory.is_here(command.actor):
-        state = "has left" if directory.kind(command.actor) is not None else "is not registered"
-        raise Refused(Breach(rule="unregistered-actor", detail=f"{command.actor} {state}; register who acts first"))
-    context = Context(actor=command.actor, at=command.at, directory=directory, new_id=command.id)
-    payloads = decide(loaded.state, command.body, context)
-    attributes = _actor(command.actor, directory) | {
-        "source": command.source,
-        "subject": command.stream,
-        "time": command.at,
-        "traceparent": command.traceparent,
-        **rules.attributes(loaded.state, command.stream, command.actor, directory),
-    }
+) -> tuple[Sequence[Entry], Any]:
+    """What carrying out `command` would record, and the state that it leads to.
+
+    Raises Refused with every rule that it would break.
+    """
+    actor, id = command.actor, command.id
+    if not command.internal and not directory.is_here(actor):
+        state = "has left" if directory.kind(actor) is not None else "is not registered"
+        raise Refused(Breach(rule="unregistered-actor", detail=f"{actor} {state}; register who acts first"))
+    state = loaded.state
+    payloads = decide(state, command.body, Context(actor=actor, at=command.at, directory=directory, new_id=id))
+    if not payloads:
+        return (), state
+    attributes = rules.attributes(state, command.stream, actor, directory)
+    authtype = "system" if command.internal else _authtype(actor, directory)
     entries: list[Entry] = []
     breaches: list[Breach] = []
-    state = loaded.state
     for number, payload in enumerate(payloads):
-        # The first event has the command's id, the others derive theirs, so that a repeated command is recognised.
-        cause = {"id": _later(command.id, number), "causationid": command.id} if number else {"id": command.id}
-        event = codec.event(payload, **attributes, **_severity(payload), **cause)
-        breaches += rules.check(state, event, directory)
+        if isinstance(payload, WorkDefined) and payload.parent_id is not None:
+            # What begins as a part belongs to the root of the whole from its first event on.
+            attributes = attributes | {"correlationid": directory.relations.root(payload.parent_id)}
+        event = codec.event(
+            payload,
+            # The first has the command's id, the others derive theirs, so that a repeated command is recognised.
+            id=_later(id, number) if number else id,
+            causationid=id if number else None,
+            source=command.source,
+            subject=command.stream,
+            time=command.at,
+            sequence=sequence(loaded.version + number + 1),
+            authid=actor,
+            authtype=authtype,
+            traceparent=command.traceparent,
+            **attributes,
+            **_severity(payload),
+        )
+        breaches += (breach for breach in rules.check(state, event, directory) if breach.rule not in OBSERVED)
         state = rules.evolve(state, event)
-        entries.append(codec.seal(event, loaded.version + number + 1))
+        entries.append(Entry(event, codec.encode(event)))
     if breaches:
         raise Refused(*breaches)
-    return entries
+    return entries, state
 
 
 def _later(id: str, number: int) -> str:
     return f"{id}.{number}"
 
 
-def _actor(id: str, directory: Directory) -> dict[str, Any]:
-    kinds = {"human": "user", "system": "system"}
-    return {"authid": id, "authtype": kinds.get(directory.kind(id) or "", "service_account")}
+def _authtype(id: str, directory: Directory) -> str:
+    match directory.kind(id):
+        case "human":
+            return "user"
+        case "system":
+            return "system"
+        case _:
+            return "service_account"
 
 
 def _attributes(fact: Fact) -> dict[str, Any]:

@@ -9,17 +9,13 @@ A view of NAME `board` and VERSION 3 has the table `board_v3`. `:memory:` is a d
 """
 
 import hashlib
-import inspect
 import os
 import sqlite3
 import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from itertools import islice
-from operator import attrgetter, itemgetter
 from pathlib import Path
-from typing import Any, Final, TypeVar, get_type_hints
+from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -28,21 +24,19 @@ from attorn.contracts.envelope import Recorded
 from attorn.contracts.refusal import Unavailable
 from attorn.projections.directory import Directory
 from attorn.projections.fold import View
+from attorn.projections.store.columns import bound
+from attorn.projections.store.table import Failed, Table, Touched, Unwritten
 from attorn.projections.store.tracking import APPLICATION, TrackedDatabase
 
 MEMORY: Final = ":memory:"
 ROWS_CACHED_MAX: Final = 10_000
 """How many rows of one view stay in memory between pages."""
 
-_KEYS_PER_SELECT: Final = 500
 _ROWS_PER_DIGEST_STEP: Final = 1_000
 _ERROR_MAX: Final = 500
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 
 R = TypeVar("R", bound=msgspec.Struct)
 
-_to_json: Final = msgspec.json.Encoder()
 _canonical_json: Final = msgspec.json.Encoder(order="deterministic")
 
 
@@ -72,23 +66,30 @@ class SQLiteViews:
     """
 
     def __init__(
-        self, path: str | Path, views: Sequence[View], directory: Directory | None = None, *, scratch: bool = False
+        self,
+        path: str | Path,
+        views: Sequence[View],
+        directory: Directory | None = None,
+        *,
+        scratch: bool = False,
+        indexed: bool = True,
     ) -> None:
         self.path = str(path)
         self.directory = directory
         self._database = TrackedDatabase(self.path, durable=not scratch)
         try:
             self.position = self._database.position
-            tables = [_Table(view) for view in views]
+            tables = [Table(view) for view in views]
             assert len({table.row for table in tables}) == len(tables), "two views share a Row"
-            self._tables = self._open(tables, indexed=not scratch)
+            self._tables = self._open(tables, indexed=indexed and not scratch)
             self.missing = tuple(table.view for table in tables if table not in self._tables)
             self._reader = None if self.path == MEMORY else _reader(self.path)
         except BaseException:
             self._database.close()
             raise
-        self._by_row: Mapping[type[Any], _Table] = {table.row: table for table in self._tables}
+        self._by_row: Mapping[type[Any], Table] = {table.row: table for table in self._tables}
         self._has_failed = False
+        self.changes: list[tuple[View, list[tuple[Any, Any]]]] | None = None
 
     @property
     def views(self) -> tuple[View, ...]:
@@ -107,38 +108,45 @@ class SQLiteViews:
         assert not self._has_failed, f"a page failed at position {self.position}: open the views again"
         self._has_failed = True
         poison: list[Poison] = []
-        touched = [(table, self._load(table, fresh, poison)) for table in self._tables]
-        for index, recorded in enumerate(fresh):
-            for table, keys in touched:
-                if keys[index]:
-                    try:
-                        table.fold(recorded, keys[index])
-                    except MemoryError:
-                        raise
-                    except Exception as error:
-                        # One view's mistake about one event: the other views and the other events go on.
-                        poison.append(_poison(table.view.NAME, recorded, error))
-            if self.directory is not None:
-                evolve(self.directory, recorded, poison)
-        # Position and rows are one transaction: a crash before its end leaves both as they were, one after it neither.
-        with self._database.transaction(fresh[-1].position) as cursor:
-            for table in self._tables:
-                upserts, updates = table.changed()
-                if upserts:
-                    cursor.executemany(table.upsert, upserts)
-                if updates:
-                    cursor.executemany(table.update, updates)
-                if removed := table.removed():
-                    cursor.executemany(table.delete, removed)
-            if poison:
-                rows = [(p.view, p.position, p.type, p.error) for p in poison]
-                cursor.executemany("INSERT OR REPLACE INTO poison VALUES (?, ?, ?, ?)", rows)
-            cursor.execute("UPDATE tip SET sha256 = ?", (hashlib.sha256(fresh[-1].body).hexdigest(),))
+
+        def failed(table: Table, recorded: Recorded, error: Exception) -> None:
+            # One view's mistake about one event: the other views and the other events go on.
+            poison.append(_poison(table.view.NAME, recorded, error))
+
+        self._fold(fresh, poison, failed)
+        while True:
+            try:
+                self._write(fresh[-1], poison)
+                break
+            except Unwritten as unwritten:
+                # Nothing of the page is written. Of this one view it is folded again, and who is at fault is found.
+                table = unwritten.table
+                table.again()
+                poison[:] = [found for found in poison if found.view != table.view.NAME]
+                table.fold(table.load(fresh, self._database.fetch, failed), failed)
+        poison.sort(key=lambda found: found.position)
         self.position = fresh[-1].position
+        if self.changes is not None:
+            self.changes = [(table.view, table.changed()) for table in self._tables]
         for table in self._tables:
-            table.settle()
+            table.settle(ROWS_CACHED_MAX)
         self._has_failed = False
         return poison
+
+    def index(self) -> None:
+        """Make the indexes that are not there yet, on a connection of its own; let no page be applied meanwhile."""
+        statements = [statement for table in self._tables for statement in table.create_indexes]
+        if self.path == MEMORY:
+            with self._database.transaction() as cursor:
+                for statement in statements:
+                    cursor.execute(statement)
+            return
+        connection = sqlite3.connect(self.path, isolation_level=None, timeout=60)
+        try:
+            for statement in statements:
+                connection.execute(statement)
+        finally:
+            connection.close()
 
     @contextmanager
     def reading(self) -> Iterator["Snapshot"]:
@@ -176,7 +184,7 @@ class SQLiteViews:
             self._reader.close()
         self._database.close()
 
-    def _open(self, tables: "Sequence[_Table]", *, indexed: bool) -> "list[_Table]":
+    def _open(self, tables: "Sequence[Table]", *, indexed: bool) -> "list[Table]":
         with self._database.transaction() as cursor:
             cursor.execute(
                 "CREATE TABLE IF NOT EXISTS poison "
@@ -193,6 +201,7 @@ class SQLiteViews:
                     continue
                 for statement in table.create_indexes if indexed else ():
                     cursor.execute(statement)
+                table.is_whole = self.position == 0
                 present.append(table)
             return present
 
@@ -207,37 +216,41 @@ class SQLiteViews:
             raise Gap(self.position, first)
         return page[self.position + 1 - first :]
 
-    def _load(self, table: "_Table", page: Sequence[Recorded], poison: list[Poison]) -> list[Sequence[str]]:
-        """Take the rows that `page` touches into the table's memory; return the keys of each event."""
-        touched: list[Sequence[str]] = []
-        for recorded in page:
-            try:
-                keys = table.view.keys(recorded)
-                for key in keys:
-                    if not key.isascii():
-                        key.encode()  # what is not a character cannot be asked for, let alone be stored
-            except MemoryError:
-                raise
-            except Exception as error:
-                poison.append(_poison(table.view.NAME, recorded, error))
-                keys = ()
-            touched.append(keys)
-        unknown = table.take({key for keys in touched for key in keys})
-        for start in range(0, len(unknown), _KEYS_PER_SELECT):
-            some = unknown[start : start + _KEYS_PER_SELECT]
-            where = f"WHERE key IN ({', '.join('?' * len(some))})"
-            for values in self._database.fetch(f"{table.select} {where}", some):
-                row = table.columns.row(values)
-                table.working[row.key] = row
-        table.begin()
-        return touched
+    def _fold(self, page: Sequence[Recorded], poison: list[Poison], failed: Failed) -> None:
+        looking: dict[int, list[tuple[Table, Touched]]] = {}
+        for table in self._tables:
+            touched = table.load(page, self._database.fetch, failed)
+            if table.is_alone or self.directory is None:
+                table.fold(touched, failed)
+            else:
+                for one in touched:
+                    looking.setdefault(one[0].position, []).append((table, one))
+        if self.directory is not None:
+            for recorded in page:
+                for table, one in looking.get(recorded.position, ()):
+                    table.fold((one,), failed)
+                evolve(self.directory, recorded, poison)
 
+    def _write(self, last: Recorded, poison: Sequence[Poison]) -> None:
+        # Position and rows are one transaction: a crash before its end leaves both as they were, one after it neither.
+        with self._database.transaction(last.position) as cursor:
+
+            def many(statement: str, rows: Sequence[Sequence[Any]]) -> int:
+                cursor.executemany(statement, rows)
+                return cursor.sqlite_cursor.rowcount
+
+            for table in self._tables:
+                table.write(many)
+            if poison:
+                rows = [(p.view, p.position, p.type, p.error) for p in poison]
+                cursor.executemany("INSERT OR REPLACE INTO poison VALUES (?, ?, ?, ?)", rows)
+            cursor.execute("UPDATE tip SET sha256 = ?", (hashlib.sha256(last.body).hexdigest(),))
 
 class Snapshot:
     """The rows of one position; satisfies `Rows`."""
 
     def __init__(
-        self, fetch: Callable[[str, Sequence[Any]], list[Sequence[Any]]], tables: "Mapping[type[Any], _Table]"
+        self, fetch: Callable[[str, Sequence[Any]], list[Sequence[Any]]], tables: "Mapping[type[Any], Table]"
     ) -> None:
         self._fetch = fetch
         self._tables = tables
@@ -255,15 +268,15 @@ class Snapshot:
     def tip(self) -> str:
         return str(self._fetch("SELECT sha256 FROM tip", ())[0][0])
 
-    def get(self, row: type[R], key: str) -> R | None:
-        found = self.select(row, "key = ?", (key,))
+    def get(self, row: type[R], key: Any) -> R | None:
+        found = self.select(row, f"{self._table(row).key} = ?", (key,))
         return found[0] if found else None
 
     def select(
         self, row: type[R], where: str = "", parameters: Sequence[Any] = (), order: str = "", limit: int | None = None
     ) -> list[R]:
         table = self._table(row)
-        statement, values = table.select, [_bound(parameter) for parameter in parameters]
+        statement, values = table.select, [bound(parameter) for parameter in parameters]
         if where:
             statement += f" WHERE {where}"
         if order:
@@ -275,7 +288,7 @@ class Snapshot:
 
     def count(self, row: type[R], where: str = "", parameters: Sequence[Any] = ()) -> int:
         statement = f"SELECT count(*) FROM {self._table(row).name}" + (f" WHERE {where}" if where else "")
-        return int(self._fetch(statement, [_bound(parameter) for parameter in parameters])[0][0])
+        return int(self._fetch(statement, [bound(parameter) for parameter in parameters])[0][0])
 
     def digest(self, name: str) -> str:
         """`sha256:…` over every row of the view `name`, in the order of the keys; equal logs have equal digests."""
@@ -290,14 +303,14 @@ class Snapshot:
         """The digest, in steps of some milliseconds, for those who have other things to do in between."""
         table = next(table for table in self._tables.values() if table.view.NAME == name)
         sha256, where = hashlib.sha256(), ""
-        after: list[str] = []
+        after: list[Any] = []
         while True:
-            found = self._fetch(f"{table.select} {where} ORDER BY key LIMIT {_ROWS_PER_DIGEST_STEP}", after)
+            found = self._fetch(f"{table.select} {where} ORDER BY {table.key} LIMIT {_ROWS_PER_DIGEST_STEP}", after)
             for values in found:
                 sha256.update(_canonical_json.encode(table.columns.row(values)) + b"\n")
             if len(found) < _ROWS_PER_DIGEST_STEP:
                 return f"sha256:{sha256.hexdigest()}"
-            where, after = "WHERE key > ?", [found[-1][0]]
+            where, after = f"WHERE {table.key} > ?", [found[-1][0]]
             yield
 
     def poison_count(self, name: str) -> int:
@@ -309,7 +322,7 @@ class Snapshot:
         found = self._fetch(statement, (name, limit))
         return [Poison(view=name, position=position, type=type, error=error) for position, type, error in found]
 
-    def _table(self, row: type[Any]) -> "_Table":
+    def _table(self, row: type[Any]) -> "Table":
         try:
             return self._tables[row]
         except KeyError:
@@ -360,242 +373,6 @@ def _poison(view: str, recorded: Recorded, error: Exception) -> Poison:
     return Poison(
         view=view, position=recorded.position, type=recorded.event.type, error=sentence[: _ERROR_MAX - len(at)] + at
     )
-
-
-class _Table:
-    """One view's table: its statements, and the rows that are in memory."""
-
-    def __init__(self, view: View) -> None:
-        self.view = view
-        self.row: type[Any] = view.Row
-        self.name = f"{view.NAME}_v{view.VERSION}"
-        assert self.name.isidentifier(), self.name
-        self.columns = _Columns(view.Row)
-        self.working: dict[str, Any] = {}
-        self._before: dict[str, Any] = {}
-        self._changed: set[str] = set()
-        self._cached: dict[str, Any] = {}
-        self._apply = view.apply
-        self._canonical = self.columns.canonical
-
-        names = [name for name, _ in self.columns.declared]
-        listed = ", ".join(f'"{name}"' for name in names)
-        declared = ", ".join(f'"{name}" {type}' for name, type in self.columns.declared[1:])
-        self.create = f"CREATE TABLE {self.name} (key TEXT PRIMARY KEY{', ' if declared else ''}{declared})"
-        self.create_indexes = [
-            f"CREATE INDEX IF NOT EXISTS {'_'.join((self.name, *index))} ON {self.name} "
-            f"({', '.join(f'{chr(34)}{column}{chr(34)}' for column in index)})"
-            for index in view.INDEXES
-        ]
-        self.select = f"SELECT {listed} FROM {self.name}"
-        self.delete = f"DELETE FROM {self.name} WHERE key = ?"
-        updates = ", ".join(f'"{name}" = excluded."{name}"' for name in names[1:])
-        self.upsert = (
-            f"INSERT INTO {self.name} ({listed}) VALUES ({', '.join('?' * len(names))}) "
-            f"ON CONFLICT (key) DO {f'UPDATE SET {updates}' if updates else 'NOTHING'}"
-        )
-        # SQLite writes an index anew whenever a statement names one of its columns, whether the value changes or not.
-        indexed = sorted({column for index in view.INDEXES for column in index} - {"key"})
-        plain = [name for name in names[1:] if name not in indexed]
-        self._indexed = attrgetter(*indexed) if indexed and plain else None
-        self._plain = itemgetter(*map(names.index, plain), 0)
-        assignments = ", ".join(f'"{name}" = ?' for name in plain)
-        self.update = f"UPDATE {self.name} SET {assignments} WHERE key = ?"
-
-    def take(self, keys: set[str]) -> list[str]:
-        """Make the rows of `keys` those to work on; return the keys that are not in memory."""
-        assert not self.working
-        unknown = []
-        for key in keys:
-            row = self._cached.pop(key, None)
-            if row is None:
-                unknown.append(key)
-            else:
-                self.working[key] = row
-        return unknown
-
-    def begin(self) -> None:
-        """All rows that the page touches and that there are, are in `working` now."""
-        self._before = self.working.copy()
-
-    def fold(self, recorded: Recorded, keys: Sequence[str]) -> None:
-        """Apply one event to its rows, to all or, when it raises, to none."""
-        working = self.working
-        if len(keys) == 1:
-            [key] = keys
-            before = working.get(key)
-            after = self._apply(before, recorded, key)
-            if after is not before:
-                working[key] = None if after is None else self._canonical(after, key)
-                self._changed.add(key)
-            return
-        rows: dict[str, Any] = {}
-        for key in keys:
-            before = rows[key] if key in rows else working.get(key)
-            after = self._apply(before, recorded, key)
-            if after is not before:
-                rows[key] = None if after is None else self._canonical(after, key)
-        working.update(rows)
-        self._changed.update(rows)
-
-    def changed(self) -> tuple[list[Sequence[Any]], list[Sequence[Any]]]:
-        """What `upsert` has to write, rows that are new or stand elsewhere in an index; and `update`, the others."""
-        values, working, before, indexed = self.columns.values, self.working, self._before, self._indexed
-        upserts, updates = [], []
-        # In the order of the keys, so that neighbours are written together.
-        for key in sorted(self._changed):
-            row = working[key]
-            if row is None:
-                continue
-            old = before.get(key)
-            if indexed is not None and old is not None and indexed(old) == indexed(row):
-                updates.append(self._plain(values(row)))
-            else:
-                upserts.append(values(row))
-        return upserts, updates
-
-    def removed(self) -> list[tuple[str]]:
-        return [(key,) for key in self._changed if self.working[key] is None]
-
-    def settle(self) -> None:
-        """What was worked on is in the file now; keep the rows that were used last."""
-        cached = self._cached
-        for key, row in self.working.items():
-            if row is not None:
-                cached[key] = row
-        if len(cached) > ROWS_CACHED_MAX:
-            for key in list(islice(cached, len(cached) - ROWS_CACHED_MAX)):
-                del cached[key]
-        self.working = {}
-        self._before = {}
-        self._changed = set()
-
-
-class _Columns:
-    """How a Row stands in a table: scalars as they are, instants as microseconds since 1970, all else as JSON."""
-
-    def __init__(self, row: type[Any]) -> None:
-        info = msgspec.inspect.type_info(row)
-        assert isinstance(info, msgspec.inspect.StructType), row
-        hints = get_type_hints(row, include_extras=True)
-        assert info.fields and info.fields[0].name == "key", f"the first field of {row} is not its key"
-        self.declared: list[tuple[str, str]] = []
-        self._write: list[tuple[int, Callable[[Any], Any]]] = []
-        self._read: list[tuple[int, Callable[[Any], Any]]] = []
-        self._instants: list[str] = []
-        self._floats: list[str] = []
-        self._integers: list[str] = []
-        for index, field in enumerate(info.fields):
-            match _scalar(field.type):
-                case "INSTANT":
-                    self.declared.append((field.name, "INTEGER"))
-                    self._instants.append(field.name)
-                    self._write.append((index, _microseconds))
-                    self._read.append((index, _instant))
-                case "BOOLEAN":
-                    self.declared.append((field.name, "INTEGER"))
-                    self._read.append((index, bool))
-                case "JSON":
-                    self.declared.append((field.name, "TEXT"))
-                    self._write.append((index, _json))
-                    self._read.append((index, msgspec.json.Decoder(hints[field.name]).decode))
-                case scalar:
-                    self.declared.append((field.name, scalar))
-                    if scalar == "INTEGER":
-                        self._integers.append(field.name)
-                    if scalar == "REAL":
-                        self._floats.append(field.name)
-        kinds = {parameter.kind for parameter in inspect.signature(row).parameters.values()}
-        self._names = None if inspect.Parameter.KEYWORD_ONLY not in kinds else [name for name, _ in self.declared]
-        self._row = row
-        self._fields = msgspec.structs.astuple
-
-    def canonical(self, row: Any, key: str) -> Any:
-        """`row` as it will be when it is read back, so that a fold is the same with and without it in memory.
-
-        Raises when it could not be stored: then it is the event's fault that made it so, and of no other in its page.
-        """
-        if type(row) is not self._row:
-            raise TypeError(f"{type(row).__name__} is not the view's Row")
-        if row.key != key:
-            raise ValueError(f"the row has the key {row.key!r}, not {key!r}")
-        _to_json.encode(row)
-        for name in self._instants:
-            value = getattr(row, name)
-            if value is not None and value.tzinfo is not UTC:
-                if value.tzinfo is None:
-                    raise ValueError(f"{name} has no offset")
-                row = msgspec.structs.replace(row, **{name: value.astimezone(UTC)})
-        for name in self._integers:
-            value = getattr(row, name)
-            if value is not None and not -(2**63) <= value < 2**63:
-                raise ValueError(f"{name} is {value}, beyond 64 bits")
-        for name in self._floats:
-            value = getattr(row, name)
-            if type(value) is int:
-                row = msgspec.structs.replace(row, **{name: float(value)})
-            elif value is not None and value - value != 0:
-                raise ValueError(f"{name} is {value}, which is no number")
-        return row
-
-    def values(self, row: Any) -> Sequence[Any]:
-        if not self._write:
-            plain: tuple[Any, ...] = self._fields(row)
-            return plain
-        values = list(self._fields(row))
-        for index, write in self._write:
-            if values[index] is not None:
-                values[index] = write(values[index])
-        return values
-
-    def row(self, values: Sequence[Any]) -> Any:
-        found = list(values)
-        for index, read in self._read:
-            if found[index] is not None:
-                found[index] = read(found[index])
-        if self._names is not None:
-            return self._row(**dict(zip(self._names, found, strict=True)))
-        return self._row(*found)
-
-
-def _scalar(info: msgspec.inspect.Type) -> str:
-    found = msgspec.inspect
-    match info:
-        case found.Metadata(type=inner):
-            return _scalar(inner)
-        case found.UnionType(types=types):
-            others = [one for one in types if not isinstance(one, found.NoneType)]
-            return _scalar(others[0]) if len(others) == 1 else "JSON"
-        case found.StrType():
-            return "TEXT"
-        case found.IntType():
-            return "INTEGER"
-        case found.FloatType():
-            return "REAL"
-        case found.BoolType():
-            return "BOOLEAN"
-        case found.DateTimeType():
-            return "INSTANT"
-        case found.LiteralType(values=values) if all(isinstance(value, str) for value in values):
-            return "TEXT"
-        case _:
-            return "JSON"
-
-
-def _microseconds(instant: datetime) -> int:
-    return (instant - _EPOCH) // _MICROSECOND
-
-
-def _instant(microseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=microseconds)
-
-
-def _json(value: Any) -> str:
-    return _to_json.encode(value).decode()
-
-
-def _bound(parameter: Any) -> Any:
-    return _microseconds(parameter) if isinstance(parameter, datetime) else parameter
 
 
 def _reader(path: str) -> sqlite3.Connection:

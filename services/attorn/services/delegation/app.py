@@ -4,7 +4,16 @@ from typing import Final
 
 from faststream.nats import NatsBroker
 
-from attorn.contracts.delegation import AcceptDelegation, DeclineDelegation, DelegateWork, RevokeDelegation
+from attorn.contracts.delegation import (
+    AcceptDelegation,
+    DeclineDelegation,
+    DelegateWork,
+    ExpireDelegation,
+    NarrowDelegation,
+    ResumeDelegation,
+    RevokeDelegation,
+    SuspendDelegation,
+)
 from attorn.services.command_door import Clock, serve
 from attorn.services.delegation import model
 from attorn.services.transact import Streams
@@ -13,7 +22,11 @@ COMMANDS: Final = (
     DelegateWork,
     AcceptDelegation,
     DeclineDelegation,
+    NarrowDelegation,
+    SuspendDelegation,
+    ResumeDelegation,
     RevokeDelegation,
+    ExpireDelegation,
 )
 
 

@@ -2,15 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from decimal import Decimal
-from fnmatch import fnmatchcase
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
 from attorn.contracts.delegation import (
     AcceptDelegation,
-    Budget,
     DeclineDelegation,
     DelegateWork,
     DelegationAccepted,
@@ -18,38 +15,51 @@ from attorn.contracts.delegation import (
     DelegationExhausted,
     DelegationExpired,
     DelegationNarrowed,
+    DelegationResumed,
     DelegationRevoked,
     DelegationSuspended,
+    ExpireDelegation,
+    NarrowDelegation,
+    ResumeDelegation,
     RevokeDelegation,
+    SuspendDelegation,
     WorkDelegated,
 )
 from attorn.contracts.envelope import Event
 from attorn.contracts.execution import (
     ExecutionActionRecorded,
+    ExecutionAdapted,
     ExecutionInputRequired,
     ExecutionProgressed,
     ExecutionStarted,
     WorkExecuted,
 )
-from attorn.contracts.ids import Money
 from attorn.contracts.refusal import Breach
 from attorn.projections.directory import Directory
+from attorn.services import expressions
+from attorn.services.delegation import budget, occasion
+from attorn.services.delegation.bounds import beyond, excess, narrowed, wider
 from attorn.services.transact import Context
 from attorn.services.work.state import Delegation, DelegationStatus, Execution, Work
 
-DelegationCommand: TypeAlias = DelegateWork | AcceptDelegation | DeclineDelegation | RevokeDelegation
-
-AUTONOMY: Final = ("suggest", "act_with_approval", "act_then_review", "act")
+DelegationCommand: TypeAlias = (
+    DelegateWork
+    | AcceptDelegation
+    | DeclineDelegation
+    | NarrowDelegation
+    | SuspendDelegation
+    | ResumeDelegation
+    | RevokeDelegation
+    | ExpireDelegation
+)
 
 _ENDS: Final[dict[type, DelegationStatus]] = {
-    DelegationAccepted: "accepted",
     DelegationDeclined: "declined",
-    DelegationSuspended: "suspended",
     DelegationRevoked: "revoked",
     DelegationExpired: "expired",
     DelegationExhausted: "exhausted",
 }
-_OVER: Final = frozenset({"declined", "revoked", "expired", "exhausted"})
+_OVER: Final = frozenset(_ENDS.values())
 
 initial = Work()
 
@@ -76,9 +86,26 @@ def decide(work: Work, command: DelegationCommand, context: Context) -> Sequence
         case DeclineDelegation(delegation_id=id, reason=reason):
             declined = DelegationDeclined(delegation_id=id, by=context.actor, reason=reason)
             return [] if _status(work, id) == "declined" else [declined]
+        case NarrowDelegation(delegation_id=id):
+            said = {n: getattr(command, n) for n in DelegationNarrowed.__struct_fields__ if n != "by"}
+            less = DelegationNarrowed(**said, by=context.actor)
+            held = work.delegations.get(id)
+            stands = (
+                held is not None and msgspec.structs.replace(held.terms, **narrowed(held.terms, less)) == held.terms
+            )
+            return [] if stands else [less]
+        case SuspendDelegation(delegation_id=id, reason=reason):
+            suspended = DelegationSuspended(delegation_id=id, by=context.actor, reason=reason)
+            return [] if _status(work, id) == "suspended" else [suspended]
+        case ResumeDelegation(delegation_id=id, reason=reason):
+            resumed = DelegationResumed(delegation_id=id, by=context.actor, reason=reason)
+            return [] if _status(work, id) in ("granted", "accepted") else [resumed]
         case RevokeDelegation(delegation_id=id, reason=reason):
             revoked = DelegationRevoked(delegation_id=id, by=context.actor, reason=reason)
             return [] if _status(work, id) == "revoked" else [revoked]
+        case ExpireDelegation(delegation_id=id, reason=reason):
+            expired = DelegationExpired(delegation_id=id, by=context.actor, reason=reason)
+            return [] if _status(work, id) == "expired" else [expired]
 
 
 def check(work: Work, event: Event, directory: Directory) -> Iterator[Breach]:
@@ -92,17 +119,17 @@ def check(work: Work, event: Event, directory: Directory) -> Iterator[Breach]:
                 yield Breach(rule="delegation-open", detail=f"delegation {id} is {_status(work, id)}, not granted")
             elif by is not None and by != held.terms.delegate:
                 yield Breach(rule="delegation-open", detail=f"{id} is for {held.terms.delegate} to take on, not {by}")
-        case DelegationRevoked(delegation_id=id, by=by):
-            held = work.delegations.get(id)
-            if held is None or held.status in _OVER:
-                detail = f"delegation {id} is {_status(work, id)}; there is nothing to revoke"
-                yield Breach(rule="delegation-open", detail=detail)
-            elif by is not None and not _may_revoke(work, held, by, event.time, directory):
-                detail = f"{by} neither granted {id} nor answers for {event.subject}"
-                yield Breach(rule="delegation-open", detail=detail)
+        case DelegationRevoked() | DelegationSuspended() | DelegationResumed() | DelegationNarrowed():
+            yield from _check_change(work, event.data, event, directory)
+        case DelegationExpired(delegation_id=id) | DelegationExhausted(delegation_id=id):
+            yield from _check_end(work, id, event)
         case ExecutionStarted(executor=executor, delegation_id=id):
             yield from _check_start(work, executor, id, event, directory)
-        case ExecutionProgressed(execution_id=id) | ExecutionInputRequired(execution_id=id):
+        case (
+            ExecutionProgressed(execution_id=id)
+            | ExecutionInputRequired(execution_id=id)
+            | ExecutionAdapted(execution_id=id)
+        ):
             yield from _check_hand(work, id, event)
         case ExecutionActionRecorded(execution_id=id) as action:
             yield from _check_hand(work, id, event)
@@ -122,33 +149,42 @@ def check(work: Work, event: Event, directory: Directory) -> Iterator[Breach]:
 
 def evolve(work: Work, event: Event) -> Work:
     """What is true of the work's delegations afterwards."""
-    data = event.data
-    if isinstance(data, WorkDelegated):
-        if data.delegation_id in work.delegations:
+    replace, data = msgspec.structs.replace, event.data
+    work = budget.charge(work, data, event.time)
+    match data:
+        case WorkDelegated(delegation_id=id):
+            return work if id in work.delegations else _with(work, {id: Delegation(data)})
+        case DelegationAccepted(delegation_id=id) if _status(work, id) == "granted":
+            return _with(work, {id: replace(work.delegations[id], status="accepted")})
+        case DelegationNarrowed(delegation_id=id) if id in work.delegations:
+            held = work.delegations[id]
+            terms = replace(held.terms, **narrowed(held.terms, data))
+            # Whatever is reported as a narrowing, nobody may do more after it.
+            return work if any(wider(terms, held.terms)) else _with(work, {id: replace(held, terms=terms)})
+        case DelegationSuspended(delegation_id=id):
+            resting = {d: work.delegations[d] for d in _descendants(work, id)
+                       if _status(work, d) in ("granted", "accepted")}  # fmt: skip
+            return _with(work, {d: replace(held, status="suspended", rests_since=held.status, rests_with=id)
+                                for d, held in resting.items()})  # fmt: skip
+        case DelegationResumed(delegation_id=id):
+            # What rested for a reason of its own rests on.
+            woken = {d: held for d, held in work.delegations.items()
+                     if held.status == "suspended" and held.rests_with == id}  # fmt: skip
+            awake = {"rests_since": None, "rests_with": None}
+            return _with(work, {d: replace(held, status=held.rests_since or "granted", **awake)
+                                for d, held in woken.items()})  # fmt: skip
+        case DelegationDeclined() | DelegationRevoked() | DelegationExpired() | DelegationExhausted():
+            # Whoever was entrusted by the delegate loses it at this same position. What is over stays so, whatever
+            # news of it comes late: nobody gets a mandate back by an old acceptance.
+            ended = {d: replace(work.delegations[d], status=_ENDS[type(data)])
+                     for d in _descendants(work, data.delegation_id) if _status(work, d) not in _OVER}  # fmt: skip
+            return _with(work, ended)
+        case _:
             return work
-        return msgspec.structs.replace(work, delegations={**work.delegations, data.delegation_id: Delegation(data)})
-    if isinstance(data, DelegationNarrowed):
-        held = work.delegations.get(data.delegation_id)
-        if held is None:
-            return work
-        bounds = ("activities", "resource_keys", "budget", "valid_until", "max_uses", "autonomy")
-        said = {name: getattr(data, name) for name in bounds if getattr(data, name) is not None}
-        narrowed = msgspec.structs.replace(held, terms=msgspec.structs.replace(held.terms, **said))
-        return msgspec.structs.replace(work, delegations={**work.delegations, data.delegation_id: narrowed})
-    status = _ENDS.get(type(data))
-    if status is None or data.delegation_id not in work.delegations:
-        return work
-    touched = {data.delegation_id}
-    if status in ("revoked", "expired", "suspended"):
-        # Whoever was entrusted by the delegate loses it at this same position.
-        touched = _descendants(work, data.delegation_id)
-    # What is over stays so, whatever news of it comes late: nobody gets a mandate back by an old acceptance.
-    changed = {
-        id: msgspec.structs.replace(work.delegations[id], status=status)
-        for id in touched
-        if work.delegations[id].status not in _OVER
-    }
-    return msgspec.structs.replace(work, delegations={**work.delegations, **changed})
+
+
+def _with(work: Work, changed: dict[str, Delegation]) -> Work:
+    return msgspec.structs.replace(work, delegations={**work.delegations, **changed}) if changed else work
 
 
 def _status(work: Work, id: str) -> str:
@@ -157,7 +193,7 @@ def _status(work: Work, id: str) -> str:
 
 
 def _descendants(work: Work, id: str) -> set[str]:
-    found, grown = {id}, True
+    found, grown = {id} & work.delegations.keys(), True
     while grown:
         more = {d for d, held in work.delegations.items() if held.terms.parent_id in found} - found
         found |= more
@@ -173,6 +209,7 @@ def _check_grant(work: Work, terms: WorkDelegated, at: datetime, directory: Dire
     if not directory.is_here(terms.delegate):
         detail = f"{terms.delegate} is not registered or has left"
         yield Breach(rule="unregistered-actor", detail=detail, field="data.delegate")
+    yield from _check_conditions(terms)
     if terms.parent_id is None:
         if not directory.is_person(terms.delegator):
             detail = (
@@ -190,45 +227,70 @@ def _check_grant(work: Work, terms: WorkDelegated, at: datetime, directory: Dire
         detail = f"{terms.delegator} has no live delegation {terms.parent_id} to pass on"
         yield Breach(rule="delegation-chain", detail=detail, field="data.parent_id")
     else:
-        for excess in _excess(terms, parent.terms):
-            yield Breach(rule="delegation-chain", detail=f"beyond {terms.parent_id}: {excess}")
+        for more in excess(terms, parent.terms):
+            yield Breach(rule="delegation-chain", detail=f"beyond {terms.parent_id}: {more}")
 
 
-def _excess(child: WorkDelegated, parent: WorkDelegated) -> Iterator[str]:
-    """In what the child allows more than its parent."""
-    if not parent.may_subdelegate or parent.max_depth < 1:
-        yield "it may not be passed on"
-    elif child.max_depth >= parent.max_depth:
-        yield f"it may be passed on {parent.max_depth - 1} more times, not {child.max_depth}"
-    if parent.activities and not (child.activities and set(child.activities) <= set(parent.activities)):
-        yield f"activities other than {', '.join(parent.activities)}"
-    if parent.resource_keys and not (
-        child.resource_keys and all(_matches(key, parent.resource_keys) for key in child.resource_keys)
-    ):
-        yield f"resources other than {', '.join(parent.resource_keys)}"
-    if parent.valid_until is not None and (child.valid_until is None or child.valid_until > parent.valid_until):
-        yield f"valid after {parent.valid_until.isoformat()}"
-    if parent.valid_from is not None and (child.valid_from is None or child.valid_from < parent.valid_from):
-        yield f"valid before {parent.valid_from.isoformat()}"
-    if AUTONOMY.index(child.autonomy) > AUTONOMY.index(parent.autonomy):
-        yield f"autonomy {child.autonomy}, where it has {parent.autonomy}"
-    for field in ("exclusions", "conditions", "escalate_when"):
-        if not set(getattr(parent, field)) <= set(getattr(child, field)):
-            yield f"without its {field.replace('_', ' ')}"
-    if parent.max_uses is not None and (child.max_uses is None or child.max_uses > parent.max_uses):
-        yield f"more than {parent.max_uses} uses"
-    for field in ("tokens", "actions", "elapsed", "money"):
-        most, asked = _limit(parent.budget, field), _limit(child.budget, field)
-        if most is not None and (asked is None or asked[0] > most[0] or asked[1] != most[1]):
-            yield f"a budget of more {field}"
+def _check_conditions(terms: WorkDelegated) -> Iterator[Breach]:
+    ids = [condition.id for condition in terms.conditions]
+    for twice in sorted({id for id in ids if ids.count(id) > 1}):
+        detail = f"two conditions are called {twice}; give each an id of its own"
+        yield Breach(rule="condition-unsound", detail=detail, field="data.conditions")
+    named = [(f"condition {c.id}", c.expr, "data.conditions") for c in terms.conditions]
+    named += [(f"escalate_when[{n}]", e, "data.escalate_when") for n, e in enumerate(terms.escalate_when)]
+    for name, expression, field in named:
+        problem = expressions.problem(expression)
+        if problem is None and not occasion.applies_somewhere(expression):
+            problem = "speaks of what is never known together, such as an action and a result"
+        if problem is not None:
+            yield Breach(rule="condition-unsound", detail=f"{name} {problem}", field=field)
 
 
-def _limit(budget: Budget | None, field: str) -> tuple[Any, str] | None:
-    """What may be spent at most, and the unit that makes two limits comparable; None when there is no limit."""
-    most = getattr(budget, field) if budget is not None else None
-    if isinstance(most, Money):
-        return Decimal(most.amount), most.currency
-    return (most, "") if most is not None else None
+def _check_change(
+    work: Work,
+    data: DelegationRevoked | DelegationSuspended | DelegationResumed | DelegationNarrowed,
+    event: Event,
+    directory: Directory,
+) -> Iterator[Breach]:
+    id, by = data.delegation_id, data.by
+    held, status = work.delegations.get(id), _status(work, id)
+    match data:
+        case DelegationSuspended():
+            what, fits = "suspend", status != "suspended"
+        case DelegationResumed():
+            what, fits = "resume", status == "suspended"
+        case DelegationRevoked():
+            what, fits = "revoke", True
+        case DelegationNarrowed():
+            what, fits = "narrow", True
+    if held is None or status in _OVER or not fits:
+        yield Breach(rule="delegation-open", detail=f"delegation {id} is {status}; there is nothing to {what}")
+        return
+    if by is not None and not _may_revoke(work, held, by, event.time, directory):
+        detail = f"{by} neither granted {id} nor answers for {event.subject}"
+        yield Breach(rule="delegation-open", detail=detail, field="data.by")
+    if isinstance(data, DelegationResumed) and held.rests_with not in (None, id):
+        detail = f"{id} rests because {held.rests_with} does; resume that"
+        yield Breach(rule="delegation-open", detail=detail, field="data.delegation_id")
+    if isinstance(data, DelegationNarrowed):
+        terms = msgspec.structs.replace(held.terms, **narrowed(held.terms, data))
+        for more in wider(terms, held.terms):
+            yield Breach(rule="delegation-chain", detail=f"this is no narrowing of {id}: {more}")
+
+
+def _check_end(work: Work, id: str, event: Event) -> Iterator[Breach]:
+    """What is said to be over by its time, or by what was spent, is."""
+    held = work.delegations.get(id)
+    if held is None or held.status in _OVER:
+        yield Breach(rule="delegation-open", detail=f"delegation {id} is {_status(work, id)}; it does not end")
+        return
+    until = held.terms.valid_until
+    if isinstance(event.data, DelegationExpired):
+        if until is None or event.time < until:
+            valid = f"is valid until {until.isoformat()}" if until is not None else "has no end in time"
+            yield Breach(rule="delegation-open", detail=f"delegation {id} {valid}; it is not expired")
+    elif not any(budget.reaches(work, held, event.time)):
+        yield Breach(rule="delegation-open", detail=f"nothing of delegation {id} is spent to its limit")
 
 
 def _check_start(work: Work, executor: str, id: str | None, event: Event, directory: Directory) -> Iterator[Breach]:
@@ -245,7 +307,10 @@ def _check_start(work: Work, executor: str, id: str | None, event: Event, direct
         detail = f"{id} is no delegation of {event.subject} to {executor}"
         yield Breach(rule="undelegated-execution", detail=detail, field="data.delegation_id")
     else:
-        yield from _check_live(held, event, directory)
+        for each in work.lineage(id):
+            yield from _check_live(each, event, directory)
+        yield from _check_spending(work, id, event)
+        yield from _check_unmet(work, event)
 
 
 def _undelegated(executor: str, event: Event) -> Breach:
@@ -263,7 +328,9 @@ def _check_hand(work: Work, execution: str, event: Event) -> Iterator[Breach]:
 
 def _check_live(held: Delegation, event: Event, directory: Directory) -> Iterator[Breach]:
     terms = held.terms
-    if not held.is_live(event.time):
+    # What was spent to its limit was spent on something, and that may be handed in.
+    hands_in = isinstance(event.data, WorkExecuted) and held.status == "exhausted"
+    if not (msgspec.structs.replace(held, status="accepted") if hands_in else held).is_live(event.time):
         since = f" from {terms.valid_from.isoformat()}" if terms.valid_from is not None else ""
         until = f" until {terms.valid_until.isoformat()}" if terms.valid_until is not None else ""
         valid = f" and valid{since}{until}" if since or until else ""
@@ -278,28 +345,57 @@ def _check_action(
     work: Work, running: Execution, action: ExecutionActionRecorded, event: Event, directory: Directory
 ) -> Iterator[Breach]:
     """An action is within the delegation that it is done under, and within all that this one descends from."""
-    for held in work.lineage(running.delegation_id or ""):
+    chain = work.lineage(running.delegation_id or "")
+    for held in chain:
         yield from _check_live(held, event, directory)
-        yield from _check_bounds(held.terms, action)
+        for detail, field in beyond(held.terms, action):
+            yield Breach(rule="delegation-violated", detail=detail, field=field)
+    asks = next((held.terms.delegation_id for held in chain if held.terms.autonomy == "act_with_approval"), None)
+    if asks is not None and action.side_effect and not _is_approved(work, action.execution_id, running, directory):
+        detail = (
+            f"{action.tool} changes something, and {asks} asks for approval before; "
+            f"ask for an input of kind approval in {action.execution_id}"
+        )
+        yield Breach(rule="approval-missing", detail=detail, field="data.side_effect")
+    yield from _check_spending(work, running.delegation_id or "", event)
+    yield from _check_unmet(work, event)
 
 
-def _check_bounds(terms: WorkDelegated, action: ExecutionActionRecorded) -> Iterator[Breach]:
-    id = terms.delegation_id
-    if terms.activities and action.tool not in terms.activities:
-        detail = f"{action.tool} is not among the activities of {id}: {', '.join(terms.activities)}"
-        yield Breach(rule="delegation-violated", detail=detail, field="data.tool")
-    for field, named in (("data.tool", action.tool), ("data.target", action.target)):
-        if named and _matches(named, terms.exclusions):
-            yield Breach(rule="delegation-violated", detail=f"{named} is excluded by {id}", field=field)
-    if terms.resource_keys and action.target and not _matches(action.target, terms.resource_keys):
-        detail = f"{action.target} is not among the resources of {id}: {', '.join(terms.resource_keys)}"
-        yield Breach(rule="delegation-violated", detail=detail, field="data.target")
-    if terms.resource_keys and action.side_effect and not action.target:
-        detail = f"{action.tool} changes something and does not say what; {id} is for {', '.join(terms.resource_keys)}"
-        yield Breach(rule="delegation-violated", detail=detail, field="data.target")
-    if terms.autonomy == "suggest" and action.side_effect:
-        detail = f"{action.tool} changes something; {id} allows suggestions only"
-        yield Breach(rule="delegation-violated", detail=detail, field="data.side_effect")
+def _is_approved(work: Work, id: str, running: Execution, directory: Directory) -> bool:
+    """Whether a person has said yes to what this execution is about to do, or to what it has made."""
+    question = work.questions.get(running.approved or "")
+    if question is not None and question.answered is not None:
+        who = question.answered.by or question.asked.from_
+        # A role stands for the persons who hold it.
+        if directory.kind(who) in (None, "human"):
+            return True
+    met = {r.request.output_dig for r in work.reviews.values() if r.status == "met"}
+    return any(made.execution_id == id and made.output.dig in met for made in work.outputs.values())
+
+
+def _check_spending(work: Work, delegation: str, event: Event) -> Iterator[Breach]:
+    """What was spent to its limit allows nothing more, and nothing is spent beyond it."""
+    at = event.time
+    charged = budget.charge(work, event.data, at)
+    for before, after in zip(work.lineage(delegation), charged.lineage(delegation), strict=True):
+        if before.status in _OVER:
+            continue  # that it is over is said already
+        passed = list(budget.overdrawn(charged, after, at))
+        if not passed and not isinstance(event.data, WorkExecuted):
+            # A use is no spending of tokens; who has none left does not begin.
+            passed = [said for said in budget.reaches(work, before, at) if not said.endswith(" uses")]
+        if passed:
+            detail = f"beyond what {before.terms.delegation_id} allows: {'; '.join(passed)}"
+            yield Breach(rule="delegation-violated", detail=detail)
+
+
+def _check_unmet(work: Work, event: Event) -> Iterator[Breach]:
+    for condition, delegation, why in occasion.unmet(work, event.data, event.time):
+        detail = f"condition {condition.id} of {delegation} is not met: {why}"
+        if condition.on_violation == "refuse":
+            yield Breach(rule="delegation-violated", detail=detail)
+        else:
+            yield Breach(rule="condition-flagged", detail=detail)
 
 
 def _check_result(
@@ -313,6 +409,8 @@ def _check_result(
     chain = work.lineage(running.delegation_id)
     for held in chain:
         yield from _check_live(held, event, directory)
+    yield from _check_spending(work, running.delegation_id, event)
+    yield from _check_unmet(work, event)
     names = {output.name for output in done.outputs} | {output.output_id for output in done.outputs}
     for expected in chain[0].terms.expected_outputs if chain else ():
         if expected.required and expected.name not in names:
@@ -324,8 +422,3 @@ def _may_revoke(work: Work, held: Delegation, by: str, at: datetime, directory: 
     """Who granted it, or whatever it descends from, and who has authority over the work."""
     granted = {d.terms.delegator for d in work.lineage(held.terms.delegation_id)}
     return by in granted or work.has_authority(by, directory, at)
-
-
-def _matches(name: str, patterns: Sequence[str]) -> bool:
-    """Whether `name` is one of `patterns`, in which `*` stands for anything."""
-    return any(fnmatchcase(name, pattern) for pattern in patterns)

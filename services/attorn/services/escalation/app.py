@@ -6,10 +6,14 @@ from faststream.nats import NatsBroker
 
 from attorn.contracts.escalation import (
     AcknowledgeEscalation,
+    AdvanceEscalation,
     AnswerEscalation,
     CancelEscalation,
     EscalateWork,
+    ReassignEscalation,
+    ReopenEscalation,
     ResolveEscalation,
+    UnacknowledgeEscalation,
 )
 from attorn.services.command_door import Clock, serve
 from attorn.services.escalation import model
@@ -18,9 +22,13 @@ from attorn.services.transact import Streams
 COMMANDS: Final = (
     EscalateWork,
     AcknowledgeEscalation,
+    UnacknowledgeEscalation,
+    AdvanceEscalation,
+    ReassignEscalation,
     AnswerEscalation,
     ResolveEscalation,
     CancelEscalation,
+    ReopenEscalation,
 )
 
 

@@ -1,115 +1,220 @@
-"""Escalation: the work needs somebody with more say; who is to be asked, who took it up, what they decided."""
+"""Escalation: the work needs somebody with more say; who is asked, who took it up, what they decided."""
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from attorn.contracts.decision import DecisionMade, DecisionRequested
 from attorn.contracts.envelope import Event
 from attorn.contracts.escalation import (
     AcknowledgeEscalation,
+    AdvanceEscalation,
     AnswerEscalation,
     CancelEscalation,
     EscalateWork,
     EscalationAcknowledged,
+    EscalationAdvanced,
     EscalationAnswered,
     EscalationCancelled,
+    EscalationContext,
+    EscalationExhausted,
+    EscalationNotified,
+    EscalationReason,
+    EscalationReassigned,
     EscalationReopened,
     EscalationResolved,
     EscalationUnacknowledged,
+    ReassignEscalation,
+    ReopenEscalation,
     ResolveEscalation,
-    Rung,
+    UnacknowledgeEscalation,
     WorkEscalated,
 )
-from attorn.contracts.policy import EscalationRules
+from attorn.contracts.ids import Severity
 from attorn.contracts.refusal import Breach
 from attorn.projections.directory import Directory
+from attorn.projections.ladder import DEFAULT_ACK_WITHIN, Step, climb, reached, rules
 from attorn.services.transact import Context
 from attorn.services.work.state import Escalation, EscalationStatus, Work
 
 EscalationCommand: TypeAlias = (
-    EscalateWork | AcknowledgeEscalation | AnswerEscalation | ResolveEscalation | CancelEscalation
+    EscalateWork
+    | AcknowledgeEscalation
+    | UnacknowledgeEscalation
+    | AdvanceEscalation
+    | ReassignEscalation
+    | AnswerEscalation
+    | ResolveEscalation
+    | CancelEscalation
+    | ReopenEscalation
 )
-
-DEFAULT_ACK_WITHIN: Final = timedelta(hours=1)
-"""How long the person who answers for the work has, where no policy says it."""
 
 initial = Work()
 
-_FOLLOWS: Final[dict[type, EscalationStatus]] = {
+_FOLLOWS: Final[dict[type, EscalationStatus | None]] = {
+    EscalationNotified: None,
     EscalationAcknowledged: "acknowledged",
     EscalationUnacknowledged: "open",
+    EscalationAdvanced: "open",
+    EscalationReassigned: "open",
     EscalationAnswered: "answered",
+    EscalationExhausted: "open",
     EscalationResolved: "resolved",
     EscalationCancelled: "cancelled",
     EscalationReopened: "open",
 }
+"""What each event makes of an escalation; None leaves it as it is."""
 
 
 def decide(work: Work, command: EscalationCommand, context: Context) -> Sequence[msgspec.Struct]:
     """Translate intent into facts. Asking twice for what is already so records nothing."""
+    if isinstance(command, EscalateWork):
+        return _raise(work, command, context)
+    id, by = command.escalation_id, context.actor
+    known = work.escalations.get(id)
     match command:
-        case EscalateWork(escalation_id=asked):
-            id = asked or context.new_id
-            rules = _rules(work, context)
-            raised = WorkEscalated(
-                escalation_id=id,
-                reason=command.reason,
-                raised_by=context.actor,
-                context=command.context,
-                severity=command.severity,
-                blocking=command.blocking,
-                ladder=rules.ladder,
-                repeat=rules.repeat,
-                default_action=rules.default_action,
-            )
-            known = work.escalations.get(id)
-            return [] if known is not None and known.is_open and known.raised == raised else [raised]
-        case AcknowledgeEscalation(escalation_id=id, ack_until=until):
-            acknowledged = EscalationAcknowledged(escalation_id=id, by=context.actor, ack_until=until)
-            known = work.escalations.get(id)
-            stands = known is not None and known.status == "acknowledged" and known.acknowledged == acknowledged
-            return [] if stands else [acknowledged]
-        case AnswerEscalation(escalation_id=id, option_id=option, decision=decision, instructions=instructions):
+        case AcknowledgeEscalation(ack_until=until):
+            held = known.acknowledged if known is not None and known.status == "acknowledged" else None
+            if held is not None and held.by == by and until in (None, held.ack_until):
+                return []
+            within = _within(known.raised, known.rung) if known is not None else DEFAULT_ACK_WITHIN
+            return [EscalationAcknowledged(escalation_id=id, by=by, ack_until=until or _after(context.at, within))]
+        case UnacknowledgeEscalation(cause=cause):
+            given_back = EscalationUnacknowledged(escalation_id=id, cause=cause)
+            if known is None or not known.is_open:
+                return [given_back]
+            return [given_back, *_tell(known, known.rung, context)] if known.status == "acknowledged" else []
+        case AdvanceEscalation(cause=cause):
+            rung = known.rung if known is not None else 0
+            above = [step for step in _steps(known, context) if step.rung > rung and step.persons]
+            to = above[0].rung if above else rung
+            advanced = EscalationAdvanced(escalation_id=id, from_=max(rung, 1), to=max(to, 1), cause=cause)
+            return [advanced, *(_tell(known, to, context) if known is not None and above else ())]
+        case ReassignEscalation(to=to, reason=reason):
+            holder = known.acknowledged.by if known is not None and known.acknowledged is not None else None
+            if known is not None and known.is_open and known.told == (to,) and known.status == "open":
+                return []
+            reassigned = EscalationReassigned(escalation_id=id, to=to, from_=holder, reason=reason)
+            within = _within(known.raised, known.rung) if known is not None else DEFAULT_ACK_WITHIN
+            told = EscalationNotified(
+                escalation_id=id, rung=max(known.rung, 1) if known is not None else 1, persons=(to,),
+                next_rung_at=_after(context.at, within),
+            )  # fmt: skip
+            return [reassigned, told]
+        case AnswerEscalation(option_id=option, decision=decision, instructions=instructions):
             answered = EscalationAnswered(
-                escalation_id=id, option_id=option, decision=decision, instructions=instructions, by=context.actor
+                escalation_id=id, option_id=option, decision=decision, instructions=instructions, by=by
             )
-            known = work.escalations.get(id)
-            stands = known is not None and known.status == "answered" and known.answered == answered
-            return [] if stands else [answered]
-        case ResolveEscalation(escalation_id=id, outcome=outcome, note=note):
-            resolved = EscalationResolved(escalation_id=id, outcome=outcome, by=context.actor, note=note)
-            known = work.escalations.get(id)
+            if known is not None and known.status == "answered" and known.answered == answered:
+                return []
+            return [answered, *_decided(work, known, answered, by)]
+        case ResolveEscalation(outcome=outcome, note=note):
+            resolved = EscalationResolved(escalation_id=id, outcome=outcome, by=by, note=note)
             stands = known is not None and known.status == "resolved" and known.resolved == resolved
             return [] if stands else [resolved]
-        case CancelEscalation(escalation_id=id, reason=reason):
-            cancelled = EscalationCancelled(escalation_id=id, by=context.actor, reason=reason)
-            return [] if _status(work, id) == "cancelled" else [cancelled]
+        case CancelEscalation(reason=reason):
+            cancelled = EscalationCancelled(escalation_id=id, by=by, reason=reason)
+            return [] if known is not None and known.status == "cancelled" else [cancelled]
+        case ReopenEscalation(reason=reason):
+            if known is not None and known.is_open:
+                return []
+            blocking = known is not None and known.raised.blocking
+            reopened = EscalationReopened(escalation_id=id, by=by, reason=reason, blocking=blocking)
+            return [reopened, *(_tell(known, known.rung, context) if known is not None else ())]
+
+
+def raised(
+    work: Work,
+    context: Context,
+    *,
+    id: str,
+    reason: EscalationReason,
+    situation: EscalationContext,
+    severity: Severity = "medium",
+    blocking: bool = False,
+) -> tuple[msgspec.Struct, ...]:
+    """Raise an escalation under the work's policy: its ladder is pinned, and the first who can be reached are told."""
+    pinned = work.definition.escalation_policy if work.definition is not None else None
+    said = rules(pinned, work.answers(context.directory).person, context.directory)
+    first = next((step for step in climb(said.ladder, context.directory, context.at) if step.persons), None)
+    due = _after(context.at, first.ack_within if first is not None else DEFAULT_ACK_WITHIN)
+    event = WorkEscalated(
+        escalation_id=id,
+        reason=reason,
+        raised_by=context.actor,
+        context=situation,
+        severity=severity,
+        blocking=blocking,
+        ladder=said.ladder,
+        repeat=said.repeat,
+        default_action=said.default_action,
+        next_rung_at=due,
+    )
+    asked: list[msgspec.Struct] = []
+    if reason == "decision_needed":
+        # The same choice, as those who look for decisions find it; its answer is one.
+        question = situation.question or situation.summary
+        by = first.persons[0] if first is not None else None
+        asked.append(
+            DecisionRequested(
+                decision_id=id, question=question, options=situation.options, from_=by, respond_by=due, escalation_id=id
+            )
+        )
+    if first is not None:
+        told = EscalationNotified(escalation_id=id, rung=first.rung, persons=first.persons, next_rung_at=due)
+        asked.append(told)
+    return event, *asked
 
 
 def check(work: Work, event: Event, directory: Directory) -> Iterator[Breach]:
     """Which rules of escalation `event` breaks."""
-    match event.data:
-        case WorkEscalated(escalation_id=id, ladder=ladder, raised_by=raised_by):
-            if id in work.escalations:
-                yield Breach(rule="escalation-open", detail=f"escalation {id} was raised before; use a new id")
-            if not directory.is_here(raised_by):
-                detail = f"{raised_by} is not registered or has left"
-                yield Breach(rule="unregistered-actor", detail=detail, field="data.raised_by")
-            if ladder and not any(directory.names_person(target) for target in ladder[-1].targets):
-                detail = f"nobody on the last rung is a person who is here: {', '.join(ladder[-1].targets) or 'empty'}"
-                yield Breach(rule="ladder-human", detail=detail, field="data.ladder")
-        case EscalationReopened(escalation_id=id):
-            if _status(work, id) not in ("resolved", "cancelled"):
-                yield Breach(rule="escalation-open", detail=f"escalation {id} is {_status(work, id)}, not over")
-        case data if type(data) in _FOLLOWS:
-            if _status(work, data.escalation_id) not in ("open", "acknowledged", "answered"):
-                detail = f"escalation {data.escalation_id} is {_status(work, data.escalation_id)}; raise another"
-                yield Breach(rule="escalation-open", detail=detail, field="data.escalation_id")
-            elif event.authtype == "service_account" and not _may_settle(work, data, event.authid or ""):
-                detail = f"{event.authid} is an agent; whom the ladder of {data.escalation_id} names decides"
-                yield Breach(rule="ladder-human", detail=detail, field="data.by")
+    data = event.data
+    if isinstance(data, WorkEscalated):
+        yield from _check_raised(work, data, event, directory)
+        return
+    if type(data) not in _FOLLOWS:
+        return
+    known, id = work.escalations.get(data.escalation_id), data.escalation_id
+    if isinstance(data, EscalationReopened):
+        if known is None or known.is_open:
+            detail = f"escalation {id} is {_status(known)}, not over"
+            yield Breach(rule="escalation-open", detail=detail, field="data.escalation_id")
+            return
+    elif known is None or not known.is_open:
+        detail = f"escalation {id} is {_status(known)}; raise another"
+        yield Breach(rule="escalation-open", detail=detail, field="data.escalation_id")
+        return
+    yield from _check_actor(work, known, event, directory)
+    match data:
+        case EscalationNotified(rung=rung, next_rung_at=due):
+            yield from _check_rung(known, rung, "data.rung")
+            yield from _check_due(due, event.time, "data.next_rung_at")
+        case EscalationAcknowledged(ack_until=until):
+            yield from _check_due(until, event.time, "data.ack_until")
+        case EscalationAdvanced(from_=from_, to=to):
+            yield from _check_rung(known, to, "data.to")
+            if known.rung and from_ != known.rung:
+                detail = f"{id} is on rung {known.rung}, not on rung {from_}"
+                yield Breach(rule="escalation-rung", detail=detail, field="data.from")
+            elif to <= from_:
+                detail = f"there is nobody to ask above rung {from_} of {id}; reassign it"
+                yield Breach(rule="escalation-rung", detail=detail, field="data.to")
+        case EscalationReassigned(to=to) if not directory.is_person(to):
+            detail = f"{to} is not a person who is here; somebody who can decide is asked"
+            yield Breach(rule="ladder-human", detail=detail, field="data.to")
+        case EscalationAnswered(option_id=option, decision=decision, instructions=instructions):
+            offered = {option.id for option in known.raised.context.options}
+            if option is not None and offered and option not in offered:
+                detail = f"{option} is not among the options of {id}: {', '.join(sorted(offered))}"
+                yield Breach(rule="escalation-option", detail=detail, field="data.option_id")
+            if option is None and not decision.strip() and not instructions.strip():
+                detail = f"the answer to {id} says neither what is decided nor how to go on"
+                yield Breach(rule="escalation-option", detail=detail, field="data.decision")
+        case EscalationResolved(by=None) | EscalationCancelled(by=None) if event.authtype == "system":
+            detail = f"nobody is named who settled {id}; say who, in `by`"
+            yield Breach(rule="resolver-missing", detail=detail, field="data.by")
         case _:
             pass
 
@@ -120,49 +225,196 @@ def evolve(work: Work, event: Event) -> Work:
     if isinstance(data, WorkEscalated):
         if data.escalation_id in work.escalations:
             return work
-        return msgspec.structs.replace(work, escalations={**work.escalations, data.escalation_id: Escalation(data)})
-    status = _FOLLOWS.get(type(data))
-    if status is None or data.escalation_id not in work.escalations:
+        ladder = sorted(data.ladder, key=lambda rung: rung.rung)
+        within = ladder[0].ack_within if ladder else DEFAULT_ACK_WITHIN
+        raised = Escalation(data, next_rung_at=data.next_rung_at or _after(event.time, within))
+        return msgspec.structs.replace(work, escalations={**work.escalations, data.escalation_id: raised})
+    if type(data) not in _FOLLOWS or data.escalation_id not in work.escalations:
         return work
-    changed = msgspec.structs.replace(work.escalations[data.escalation_id], status=status, **_said(data))
+    known = work.escalations[data.escalation_id]
+    status = _FOLLOWS[type(data)] or known.status
+    said = _said(known, data)
+    rung = said.get("rung", known.rung)
+    # An open escalation never rests: where nobody said when something happens next, the ladder says how long it takes.
+    due = None if status in ("resolved", "cancelled") else _due(data) or _after(event.time, _within(known.raised, rung))
+    changed = msgspec.structs.replace(known, **({"status": status, "next_rung_at": due} | said))
     return msgspec.structs.replace(work, escalations={**work.escalations, data.escalation_id: changed})
 
 
-def _said(data: Any) -> dict[str, Any]:
+def _raise(work: Work, command: EscalateWork, context: Context) -> Sequence[msgspec.Struct]:
+    id = command.escalation_id or context.new_id
+    events = raised(
+        work,
+        context,
+        id=id,
+        reason=command.reason,
+        situation=command.context,
+        severity=command.severity,
+        blocking=command.blocking,
+    )
+    known = work.escalations.get(id)
+    if known is None or not known.is_open:
+        return events
+    # The same is asked again; only the time is another.
+    again = msgspec.structs.replace(events[0], next_rung_at=known.raised.next_rung_at)
+    return [] if again == known.raised else events
+
+
+def _decided(work: Work, known: Escalation | None, answered: EscalationAnswered, by: str) -> Sequence[msgspec.Struct]:
+    """What the work goes on by, where a decision was asked for; its cause is the answer."""
+    if known is None or known.raised.reason != "decision_needed":
+        return ()
+    id, offered = known.raised.escalation_id, known.raised.context.options
+    decision = work.decisions.get(id)
+    if decision is not None and decision.made is not None:
+        return ()  # the first decision stands; this is a word about it
+    chosen = answered.option_id or answered.decision or answered.instructions
+    rationale = (answered.decision if answered.option_id else "") or answered.instructions
+    # Who answers in words chooses none of the options; who was not asked first is asked now.
+    among = offered if answered.option_id is not None else ()
+    events: list[msgspec.Struct] = []
+    if decision is None or decision.asked.from_ != by or decision.asked.options != among:
+        question = known.raised.context.question or known.raised.context.summary
+        events.append(DecisionRequested(decision_id=id, question=question, options=among, from_=by, escalation_id=id))
+    rationale = "" if rationale == chosen else rationale
+    return [*events, DecisionMade(decision_id=id, decider=by, chosen=chosen, rationale=rationale, options=among)]
+
+
+def _tell(known: Escalation, rung: int, context: Context) -> Sequence[msgspec.Struct]:
+    """Ask those on a rung, as they are now; nobody, when the ladder reaches nobody."""
+    steps = [step for step in _steps(known, context) if step.persons]
+    step = next((step for step in steps if step.rung >= rung), steps[-1] if steps else None)
+    if step is None:
+        return ()
+    due = _after(context.at, step.ack_within)
+    id = known.raised.escalation_id
+    return (EscalationNotified(escalation_id=id, rung=step.rung, persons=step.persons, next_rung_at=due),)
+
+
+def _steps(known: Escalation | None, context: Context) -> tuple[Step, ...]:
+    return climb(known.raised.ladder, context.directory, context.at) if known is not None else ()
+
+
+def _check_raised(work: Work, data: WorkEscalated, event: Event, directory: Directory) -> Iterator[Breach]:
+    if data.escalation_id in work.escalations:
+        detail = f"escalation {data.escalation_id} was raised before; use a new id"
+        yield Breach(rule="escalation-open", detail=detail, field="data.escalation_id")
+    if not directory.is_here(data.raised_by):
+        detail = f"{data.raised_by} is not registered or has left"
+        yield Breach(rule="unregistered-actor", detail=detail, field="data.raised_by")
+    if data.ladder and not any(directory.names_person(target) for target in data.ladder[-1].targets):
+        named = ", ".join(data.ladder[-1].targets) or "empty"
+        detail = f"nobody on the last rung is a person who is here: {named}"
+        yield Breach(rule="ladder-human", detail=detail, field="data.ladder")
+    if not data.context.summary.strip():
+        detail = f"{data.escalation_id} does not say what happened"
+        yield Breach(rule="context-missing", detail=detail, field="data.context.summary")
+    pinned = work.definition.escalation_policy if work.definition is not None else None
+    if not data.context.question.strip() and rules(pinned, None, directory).question_required:
+        detail = f"{data.escalation_id} does not say what has to be decided"
+        yield Breach(rule="context-missing", detail=detail, field="data.context.question")
+    yield from _check_due(data.next_rung_at, event.time, "data.next_rung_at")
+
+
+def _check_actor(work: Work, known: Escalation, event: Event, directory: Directory) -> Iterator[Breach]:
+    data, id = event.data, known.raised.escalation_id
+    who = event.authid if event.authtype in ("user", "service_account") else None
     match data:
+        case EscalationNotified() | EscalationExhausted():
+            return  # the clock's own events
+        case EscalationAcknowledged(by=str(by)) | EscalationAnswered(by=str(by)) | EscalationResolved(by=str(by)):
+            who = by
+        case EscalationCancelled(by=str(by)) | EscalationReopened(by=str(by)):
+            who = by
+        case _:
+            pass
+    if who is None:
+        return
+    if not directory.is_here(who):
+        detail = f"{who} is not registered or has left"
+        yield Breach(rule="unregistered-actor", detail=detail, field="data.by")
+    elif not directory.is_person(who):
+        if not _may_settle(known, data, who):
+            detail = f"{who} is of kind {directory.kind(who)}; whom the ladder of {id} names decides"
+            yield Breach(rule="ladder-human", detail=detail, field="data.by")
+    elif not _was_asked(work, known, data, who, event.time, directory):
+        detail = f"{who} was not asked about {id}, and has no authority over the work"
+        yield Breach(rule="escalation-asked", detail=detail, field="data.by")
+
+
+def _may_settle(known: Escalation, data: Any, agent: str) -> bool:
+    """An agent acts on an escalation when the ladder names it, never on its own; it may take back what halts nobody."""
+    raised = known.raised
+    if raised.raised_by == agent:
+        return isinstance(data, EscalationCancelled) and not raised.blocking
+    return any(agent in rung.targets for rung in raised.ladder)
+
+
+def _was_asked(work: Work, known: Escalation, data: Any, who: str, at: datetime, directory: Directory) -> bool:
+    """Who was told, whom the ladder leads to now, who has authority; and, to take it back, who raised it."""
+    own = known.raised.raised_by == who and isinstance(data, EscalationCancelled | EscalationReopened)
+    targets = [target for rung in known.raised.ladder for target in rung.targets]
+    asked = who in known.asked or who in reached(targets, directory, at)
+    return own or asked or work.has_authority(who, directory, at)
+
+
+def _check_rung(known: Escalation, rung: int, field: str) -> Iterator[Breach]:
+    numbers = [each.rung for each in known.raised.ladder]
+    if numbers and rung not in numbers:
+        detail = f"the ladder of {known.raised.escalation_id} has no rung {rung}"
+        yield Breach(rule="escalation-rung", detail=detail, field=field)
+
+
+def _check_due(due: datetime | None, at: datetime, field: str) -> Iterator[Breach]:
+    if due is not None and due <= at:
+        detail = f"{due.isoformat()} is not after {at.isoformat()}, when this happened"
+        yield Breach(rule="escalation-deadline", detail=detail, field=field)
+
+
+def _said(known: Escalation, data: Any) -> dict[str, Any]:
+    match data:
+        case EscalationNotified(rung=rung, persons=persons):
+            return {"rung": rung, "told": persons, "asked": tuple(dict.fromkeys((*known.asked, *persons)))}
         case EscalationAcknowledged():
             return {"acknowledged": data}
+        case EscalationUnacknowledged() | EscalationReopened():
+            return {"acknowledged": None}
+        case EscalationAdvanced(to=to):
+            return {"rung": to, "acknowledged": None}
+        case EscalationReassigned(to=to):
+            return {"told": (to,), "asked": tuple(dict.fromkeys((*known.asked, to))), "acknowledged": None}
         case EscalationAnswered():
             return {"answered": data}
+        case EscalationExhausted(round=round):
+            return {"round": round + 1, "acknowledged": None}
         case EscalationResolved():
             return {"resolved": data}
         case _:
             return {}
 
 
-def _may_settle(work: Work, data: Any, agent: str) -> bool:
-    """An agent acts on an escalation when the ladder names it, never on its own; it may take back what halts nobody."""
-    raised = work.escalations[data.escalation_id].raised
-    if raised.raised_by == agent:
-        return isinstance(data, EscalationCancelled) and not raised.blocking
-    return any(agent in rung.targets for rung in raised.ladder)
+def _due(data: Any) -> datetime | None:
+    """When something happens next, as the event says it."""
+    match data:
+        case EscalationNotified(next_rung_at=due) | EscalationAcknowledged(ack_until=due):
+            return due
+        case _:
+            return None
 
 
-def _status(work: Work, id: str) -> str:
-    found = work.escalations.get(id)
-    return found.status if found is not None else "unknown"
+def _within(raised: WorkEscalated, number: int) -> timedelta:
+    """How long those on a rung have; where the ladder has no such rung, those on its last."""
+    found = [rung.ack_within for rung in raised.ladder if rung.rung == max(number, 1)]
+    last = [rung.ack_within for rung in raised.ladder[-1:]]
+    return next(iter((*found, *last)), DEFAULT_ACK_WITHIN)
 
 
-def _rules(work: Work, context: Context) -> EscalationRules:
-    """What the pinned policy says; where it leads to nobody, whoever answers for the work is asked in the end."""
-    pinned = work.definition.escalation_policy if work.definition is not None else None
-    policy = context.directory.policy(pinned.id, pinned.version) if pinned is not None else None
-    rules = policy.rules.escalation if policy is not None else None
-    rules = rules if rules is not None else EscalationRules()
-    if rules.ladder and any(context.directory.names_person(target) for target in rules.ladder[-1].targets):
-        return rules
-    # The people of the policy may have left since; who is stuck is never told that there is nobody to ask.
-    person = work.answers(context.directory).person
-    number = max((rung.rung for rung in rules.ladder), default=0) + 1
-    last = (Rung(rung=number, targets=(person,), ack_within=DEFAULT_ACK_WITHIN),) if person is not None else ()
-    return msgspec.structs.replace(rules, ladder=(*rules.ladder, *last))
+def _after(at: datetime, within: timedelta) -> datetime:
+    try:
+        return at + within
+    except OverflowError:  # a duration that leads out of the calendar never ends
+        return datetime.max.replace(tzinfo=UTC)
+
+
+def _status(known: Escalation | None) -> str:
+    return known.status if known is not None else "unknown"

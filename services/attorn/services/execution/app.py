@@ -5,7 +5,9 @@ from typing import Final
 from faststream.nats import NatsBroker
 
 from attorn.contracts.execution import (
+    AdaptExecution,
     ExecuteWork,
+    GuideExecution,
     ProgressExecution,
     ProvideInput,
     RecordAction,
@@ -20,6 +22,8 @@ COMMANDS: Final = (
     StartExecution,
     ProgressExecution,
     RecordAction,
+    GuideExecution,
+    AdaptExecution,
     RequireInput,
     ProvideInput,
     ExecuteWork,

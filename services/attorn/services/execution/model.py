@@ -2,18 +2,23 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
 from attorn.contracts.envelope import Event
+from attorn.contracts.escalation import WorkEscalated
 from attorn.contracts.execution import (
+    AdaptExecution,
     ExecuteWork,
     ExecutionActionRecorded,
+    ExecutionAdapted,
+    ExecutionGuided,
     ExecutionInputProvided,
     ExecutionInputRequired,
     ExecutionProgressed,
     ExecutionStarted,
+    GuideExecution,
     ProgressExecution,
     ProvideInput,
     RecordAction,
@@ -24,13 +29,24 @@ from attorn.contracts.execution import (
 from attorn.contracts.output import Output, OutputProduced, OutputReleased, OutputWithdrawn
 from attorn.contracts.refusal import Breach
 from attorn.contracts.review import ReviewRequested, WorkReviewed
-from attorn.contracts.work import WorkSubmitted
+from attorn.contracts.work import WorkCompleted, WorkSubmitted, WorkVerified
 from attorn.projections.directory import Directory
+from attorn.services.delegation import occasion
+from attorn.services.delegation.bounds import matches
+from attorn.services.execution import consequence, version
+from attorn.services.review import request
 from attorn.services.transact import Context
 from attorn.services.work.state import Execution, Made, Question, Work
 
 ExecutionCommand: TypeAlias = (
-    StartExecution | ProgressExecution | RecordAction | RequireInput | ProvideInput | ExecuteWork
+    StartExecution
+    | ProgressExecution
+    | RecordAction
+    | GuideExecution
+    | AdaptExecution
+    | RequireInput
+    | ProvideInput
+    | ExecuteWork
 )
 
 initial = Work()
@@ -45,7 +61,12 @@ def decide(work: Work, command: ExecutionCommand, context: Context) -> Sequence[
             return [ExecutionProgressed(execution_id=id, percent=percent, note=note)]
         case RecordAction():
             said = {n: getattr(command, n) for n in ExecutionActionRecorded.__struct_fields__}
-            return [ExecutionActionRecorded(**{**said, "action_id": command.action_id or context.new_id})]
+            action = ExecutionActionRecorded(**{**said, "action_id": command.action_id or context.new_id})
+            return [action, *consequence.of(work, action, context)]
+        case GuideExecution(execution_id=id, text=text):
+            return [ExecutionGuided(execution_id=id, text=text, by=context.actor)]
+        case AdaptExecution(execution_id=id, before=before, after=after, reason=reason):
+            return [ExecutionAdapted(execution_id=id, before=before, after=after, reason=reason)]
         case RequireInput():
             said = {n: getattr(command, n) for n in ExecutionInputRequired.__struct_fields__ if n not in ("by", "team")}
             asked = ExecutionInputRequired(**{**said, "request_id": command.request_id or context.new_id})
@@ -71,8 +92,17 @@ def check(work: Work, event: Event, directory: Directory) -> Iterator[Breach]:
                 yield Breach(rule="unregistered-actor", detail=detail, field="data.executor")
             if id in work.executions:
                 yield Breach(rule="execution-unknown", detail=f"execution {id} has started before; use a new id")
-        case ExecutionProgressed(execution_id=id) | ExecutionActionRecorded(execution_id=id):
+            yield from version.check(work, event.data, event, directory)
+        case ExecutionActionRecorded(execution_id=id) as action:
             yield from _check_running(work, id)
+            yield from _check_scope(work, action)
+        case ExecutionProgressed(execution_id=id) | ExecutionAdapted(execution_id=id):
+            yield from _check_running(work, id)
+        case ExecutionGuided(execution_id=id, by=by):
+            yield from _check_running(work, id)
+            if by is not None and not directory.is_here(by):
+                detail = f"{by} is not registered or has left"
+                yield Breach(rule="unregistered-actor", detail=detail, field="data.by")
         case ExecutionInputRequired(execution_id=id, request_id=request):
             yield from _check_running(work, id)
             if request in work.questions:
@@ -83,11 +113,21 @@ def check(work: Work, event: Event, directory: Directory) -> Iterator[Breach]:
             if question is None or question.answered is not None:
                 state = "was never asked" if question is None else "has its answer"
                 yield Breach(rule="input-unasked", detail=f"question {request} {state}", field="data.request_id")
+            elif (named := event.data.execution_id) not in (None, question.asked.execution_id):
+                detail = f"question {request} was asked in {question.asked.execution_id}, not in {named}"
+                yield Breach(rule="input-unasked", detail=detail, field="data.execution_id")
+            elif (decision := work.decisions.get(request)) is not None and question.asked.kind == "decision":
+                if decision.made is None or by not in (None, decision.made.decider):
+                    detail = f"{request} is a decision; whoever makes it does so as one, and the execution gets it"
+                    yield Breach(rule="decision-open", detail=detail, field="data.request_id")
             elif by is not None and not _may_answer(work, question, by, event.time, directory):
                 detail = f"question {request} is for {question.asked.from_} to answer, not for {by}"
                 yield Breach(rule="input-unasked", detail=detail, field="data.by")
         case WorkExecuted(execution_id=id):
             yield from _check_running(work, id)
+            yield from _check_asked(work, (id,))
+        case WorkSubmitted() | WorkVerified() | WorkCompleted() | OutputReleased():
+            yield from _check_asked(work, tuple(work.executions))
         case _:
             pass
 
@@ -100,26 +140,42 @@ def evolve(work: Work, event: Event) -> Work:
             if delegation is None:
                 held = work.mandate(executor, event.time)
                 delegation = held.terms.delegation_id if held is not None else None
-            return replace(work, executions={**work.executions, id: Execution(executor, delegation)})
+            running = Execution(executor, delegation, None, event.data, event.time)
+            return replace(work, executions={**work.executions, id: running})
+        case ExecutionActionRecorded(execution_id=id):
+            return _ask(work, id, event)
+        case ExecutionAdapted(execution_id=id) if id in work.executions:
+            # What was approved of was another plan.
+            return _set(work, id, approved=None)
+        case WorkEscalated():
+            for id in [id for id, running in work.executions.items() if running.due]:
+                work = _set(work, id, due=())
+            return work
         case ExecutionInputRequired(request_id=request) as asked if request not in work.questions:
             return replace(work, questions={**work.questions, request: Question(asked)})
         case ExecutionInputProvided(request_id=request) as answer if request in work.questions:
             # The first answer stands: what the execution went on by is not changed afterwards.
             question = work.questions[request]
-            if question.answered is None:
-                return replace(work, questions={**work.questions, request: replace(question, answered=answer)})
-            return work
+            if question.answered is not None:
+                return work
+            if _approves(question, answer):
+                work = _set(work, question.asked.execution_id, approved=request)
+            return replace(work, questions={**work.questions, request: replace(question, answered=answer)})
         case OutputProduced(output=output, execution_id=id):
             return _make(work, (output,), id, handed_over=False)
         case WorkExecuted(execution_id=id, result=result, outputs=outputs) as ended:
             running = work.executions.get(id)
+            work = _ask(work, id, event)
             if running is not None and running.ended is None:
+                running = work.executions[id]
                 work = replace(work, executions={**work.executions, id: replace(running, ended=ended)})
             return _make(work, outputs, id, handed_over=result == "completed")
         case WorkReviewed(verdict="edited", new_output=Output() as output, reviewer=reviewer):
             before = work.outputs.get(output.output_id)
             makers = (*(before.makers if before is not None else ()), reviewer)
-            return replace(work, outputs={**work.outputs, output.output_id: Made(output, makers, handed_over=True)})
+            by = before.execution_id if before is not None else None
+            made = Made(output, makers, handed_over=True, execution_id=by)
+            return replace(work, outputs={**work.outputs, output.output_id: made})
         case WorkSubmitted(outputs=outputs):
             return _with(work, outputs, handed_over=True)
         case OutputReleased(output_id=output_id):
@@ -142,52 +198,48 @@ def _start(work: Work, command: StartExecution, context: Context) -> Sequence[ms
         claim_id=command.claim_id,
         fence=command.fence,
         process_version=command.process_version or (work.process.version if work.process else None),
-        instructions_dig=command.instructions_dig or _instructions(work, held.terms.delegation_id if held else None),
+        instructions_dig=command.instructions_dig,
         agent_version=command.agent_version,
         model=command.model,
     )
+    stands = version.instructions(work, started, context.directory) if started.instructions_dig is None else None
+    if stands is not None:
+        started = msgspec.structs.replace(started, instructions_dig=stands.dig)
     running = work.executions.get(started.execution_id)
     return [] if running is not None and running.ended is None and running.executor == executor else [started]
 
 
-def _instructions(work: Work, delegation: str | None) -> str | None:
-    """The digest of the instructions that stand: the delegation's, else the work's own."""
-    held = work.delegations.get(delegation or "")
-    told = held.terms.instructions if held is not None else None
-    if told is None and work.definition is not None:
-        told = work.definition.method.instructions
-    return told.dig if told is not None else None
-
-
 def _execute(work: Work, command: ExecuteWork, context: Context) -> Sequence[msgspec.Struct]:
     ended = WorkExecuted(**{name: getattr(command, name) for name in WorkExecuted.__struct_fields__})
-    running, defined = work.executions.get(command.execution_id), work.definition
+    running = work.executions.get(command.execution_id)
     if running is not None and running.ended == ended:
         return []
-    events: list[msgspec.Struct] = [ended]
-    if command.result != "completed" or running is None or defined is None or defined.review_policy is None:
-        return events
-    pinned = defined.review_policy
-    policy = context.directory.policy(pinned.id, pinned.version)
-    rules = policy.rules.review if policy is not None else None
-    if rules is not None and rules.reviewers_required == 0:
-        return events
-    named = [person for target in rules.candidates for person in context.directory.persons(target)] if rules else []
+    # What changes an output ends, in the same append, what was said about it as it was.
+    events: list[msgspec.Struct] = [ended, *request.overtaken(work, command.outputs)]
+    if command.result == "completed" and running is not None:
+        name, by = command.execution_id, running.executor
+        events += request.asked_for(work, command.outputs, context, name=name, executor=by,
+                                    confidence=command.confidence)  # fmt: skip
+        if not work.wants_review(context.directory) and _is_reviewed_after(work, running):
+            events += _after_the_fact(work, command, by, context)
+    return [*events, *consequence.of(work, ended, context)]
+
+
+def _is_reviewed_after(work: Work, running: Execution) -> bool:
+    return any(held.terms.autonomy == "act_then_review" for held in work.lineage(running.delegation_id or ""))
+
+
+def _after_the_fact(work: Work, command: ExecuteWork, executor: str, context: Context) -> Iterator[ReviewRequested]:
+    """Where no policy asks for reviews, the mandate of who acts and is reviewed after does; who answers is asked."""
+    answers = work.answers(context.directory).person
     for number, output in enumerate(command.outputs, start=1):
-        executor = (running.executor,) if rules is None or rules.exclude_executor else ()
-        barred = dict.fromkeys((*executor, *(rules.excluded if rules is not None else ())))
-        request = ReviewRequested(
+        yield ReviewRequested(
             review_id=f"{command.execution_id}-R{number}"[-64:],
             output_id=output.output_id,
             output_dig=output.dig,
-            policy=pinned,
-            required=rules.reviewers_required if rules is not None else 1,
-            candidates=tuple(c for c in dict.fromkeys(named) if c not in barred),
-            excluded=tuple(barred),
-            respond_by=context.at + rules.respond_within if rules is not None and rules.respond_within else None,
+            candidates=(answers,) if answers not in (None, executor) else (),
+            excluded=(executor,),
         )
-        events.append(request)
-    return events
 
 
 def _check_running(work: Work, id: str) -> Iterator[Breach]:
@@ -199,6 +251,46 @@ def _check_running(work: Work, id: str) -> Iterator[Breach]:
         yield Breach(rule="execution-unknown", detail=detail, field="data.execution_id")
 
 
+def _check_scope(work: Work, action: ExecutionActionRecorded) -> Iterator[Breach]:
+    """Whoever does it, with whatever mandate: what the definition leaves out is not done in this work."""
+    excluded = work.definition.scope.excluded if work.definition is not None else ()
+    for field, named in (("data.target", action.target), ("data.tool", action.tool)):
+        if named and matches(named, excluded):
+            detail = f"{named} is outside the scope of the work, which excludes {', '.join(excluded)}"
+            yield Breach(rule="scope-exceeded", detail=detail, field=field)
+
+
+def _check_asked(work: Work, executions: Sequence[str]) -> Iterator[Breach]:
+    for id in executions:
+        running = work.executions.get(id)
+        for why in running.due if running is not None else ():
+            detail = f"in execution {id} somebody had to be asked, and nobody was: {why}"
+            yield Breach(rule="escalation-due", detail=detail, field="data.execution_id")
+
+
+def _ask(work: Work, id: str, event: Event) -> Work:
+    """Remember what somebody has to be asked about, until anything of this work is escalated."""
+    running = work.executions.get(id)
+    if running is None or running.ended is not None or any(known.is_open for known in work.escalations.values()):
+        return work
+    said = dict.fromkeys((*running.due, *(due.why for due in occasion.due(work, event.data, event.time, counted=True))))
+    return _set(work, id, due=tuple(said)) if said else work
+
+
+def _approves(question: Question, answer: ExecutionInputProvided) -> bool:
+    approval = question.asked.kind in ("approval", "authorization")
+    return approval and answer.response in ("accept", "edit")
+
+
+def _set(work: Work, id: str, **changes: Any) -> Work:
+    running = work.executions.get(id)
+    if running is None:
+        return work
+    return msgspec.structs.replace(
+        work, executions={**work.executions, id: msgspec.structs.replace(running, **changes)}
+    )
+
+
 def _may_answer(work: Work, question: Question, by: str, at: datetime, directory: Directory) -> bool:
     """Who was asked, whoever succeeded them, who holds the role that was asked, who has authority over the work."""
     asked = question.asked.from_
@@ -208,12 +300,23 @@ def _may_answer(work: Work, question: Question, by: str, at: datetime, directory
 def _make(work: Work, outputs: Sequence[Output], execution: str | None, handed_over: bool) -> Work:
     running = work.executions.get(execution or "")
     by = running.executor if running is not None else work.executor
-    made = {output.output_id: Made(output, (by,) if by is not None else (), handed_over) for output in outputs}
+    made = {o.output_id: Made(o, _makers(work, o, by), handed_over, execution_id=execution) for o in outputs}
+    # What was found in these same bytes before is still in them.
+    for id, before in ((id, work.outputs[id]) for id in made if id in work.outputs):
+        if before.output.dig == made[id].output.dig:
+            made[id] = msgspec.structs.replace(made[id], checks=before.checks)
     replaced = {output.supersedes for output in outputs} - made.keys()
     if not made:
         return work
     kept = {id: output for id, output in work.outputs.items() if id not in replaced}
     return msgspec.structs.replace(work, outputs={**kept, **made})
+
+
+def _makers(work: Work, output: Output, by: str | None) -> tuple[str, ...]:
+    """Who made an output, or anything that it replaces: none of them is somebody else when it is reviewed."""
+    before = (work.outputs[id].makers for id in (output.output_id, output.supersedes) if id in work.outputs)
+    makers = (*(maker for earlier in before for maker in earlier), *((by,) if by is not None else ()))
+    return tuple(dict.fromkeys(makers))
 
 
 def _with(work: Work, outputs: Sequence[str], **changes: bool) -> Work:

@@ -1,6 +1,6 @@
 """What a ledger tells entries by: their place in their stream, and the id under which it knows a fact again."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from hashlib import blake2b
 
 from attorn.contracts.envelope import Event
@@ -10,13 +10,18 @@ from attorn.contracts.refusal import Breach, Refused
 
 def require_appendable(appends: Sequence[Append]) -> None:
     """AssertionError when an author of ours broke the port's contract; better here than on the log for ever."""
-    assert appends and all(append.entries for append in appends), "an append records at least one entry"
-    assert sum(len(append.entries) for append in appends) <= BATCH_MAX, f"at most {BATCH_MAX} entries in one append"
-    assert len({append.stream for append in appends}) == len(appends), "at most one Append a stream"
+    count = 0
     for append in appends:
-        for version, entry in enumerate(append.entries, append.expected + 1):
-            assert entry.event.subject == append.stream, f"an event of {entry.event.subject} is not for {append.stream}"
-            assert entry.event.version == version, f"{append.stream}: version {entry.event.version} is not {version}"
+        stream, version = append.stream, append.expected
+        for entry in append.entries:
+            event, version = entry.event, version + 1
+            assert event.subject == stream, f"an event of {event.subject} is not for {stream}"
+            assert event.version == version, f"{stream}: version {event.version} is not {version}"
+        assert version > append.expected, "an append records at least one entry"
+        count += len(append.entries)
+    assert 0 < count <= BATCH_MAX, f"at least one entry in one append, at most {BATCH_MAX}"
+    if len(appends) > 1:
+        assert len({append.stream for append in appends}) == len(appends), "at most one Append a stream"
 
 
 def fact_id(event: Event) -> str | None:
@@ -30,16 +35,20 @@ def fact_id(event: Event) -> str | None:
     return blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def require_distinct(events: Iterable[Event]) -> None:
+def require_distinct(appends: Sequence[Append]) -> None:
     """Raises Refused when two facts of one append claim the same id."""
+    if len(appends) == 1 and len(appends[0].entries) == 1:
+        return
     seen: dict[str, Event] = {}
-    for event in events:
-        id = fact_id(event)
-        if id is None:
-            continue
-        if id in seen:
-            raise Refused(used_before(event, f"for {seen[id].subject} in the same append"))
-        seen[id] = event
+    for append in appends:
+        for entry in append.entries:
+            event = entry.event
+            id = fact_id(event)
+            if id is None:
+                continue
+            if id in seen:
+                raise Refused(used_before(event, f"for {seen[id].subject} in the same append"))
+            seen[id] = event
 
 
 def used_before(event: Event, where: str) -> Breach:

@@ -6,10 +6,8 @@ repeated, and why reading the place afterwards tells for certain whether it was 
 """
 
 import asyncio
-import itertools
-import secrets
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 from nats.aio.client import Client
@@ -19,11 +17,14 @@ from attorn.contracts.envelope import Entry, Recorded
 from attorn.contracts.ledger import Append, Page
 from attorn.contracts.refusal import Breach, Conflict, Refused, Unavailable
 from attorn.services.ledger.follow import follow
+from attorn.services.ledger.group import Group, Message
 from attorn.services.ledger.identity import fact_id, require_appendable, require_distinct, used_before
 from attorn.services.ledger.lookup import Head, Lookup
 from attorn.services.ledger.outcome import Repeated, acknowledged, is_begun
 from attorn.services.ledger.wire import Silent, Undone, Wire
+from attorn.services.patience import left
 
+NOTHING: Final = Head(0, 0)
 GUARD: Final = "Nats-Expected-Last-Subject-Sequence"
 MESSAGE_ID: Final = "Nats-Msg-Id"
 BATCHES_MAX: Final = 16
@@ -55,28 +56,33 @@ class JetStreamLedger:
         self._nc = nc
         self._wire = Wire(nc)
         self._lookup = Lookup(self._wire, timeout)
+        self._group = Group(self._wire, timeout)
         self._timeout, self._patience = timeout, patience
         self._heads: OrderedDict[str, Head] = OrderedDict()
         self._heads_max = heads
-        self._batches = asyncio.Semaphore(BATCHES_MAX)
-        self._batch_ids = (f"{secrets.token_urlsafe(6)}.{number}" for number in itertools.count(1))
 
     def on_error(self, error: Exception) -> None:
         """To be called by the connection's error_cb: only there it says that a publish is not permitted."""
         self._wire.on_error(error)
 
     async def append(self, stream: str, expected: int, entries: Sequence[Entry]) -> int:
-        [position] = await self.append_all([Append(stream, expected, tuple(entries))])
+        [position] = await self.append_all((Append(stream, expected, tuple(entries)),))
         return position
 
     async def append_all(self, appends: Sequence[Append]) -> list[int]:
         require_appendable(appends)
-        require_distinct(entry.event for append in appends for entry in append.entries)
+        require_distinct(appends)
         self._require_connected()
-        if sum(len(append.entries) for append in appends) == 1:
+        heads = self._believed(appends)
+        if heads is None:
             return await self._append_patiently(appends)
-        async with self._batches:
-            return await self._append_patiently(appends)
+        # Nearly always this is all: what is remembered is right, and what is sent is recorded.
+        begun_at = asyncio.get_running_loop().time()
+        try:
+            last = await self._group.store(_messages(appends, heads))
+        except (Undone, Silent, Repeated) as why:
+            return await self._append_patiently(appends, begun_at, heads, why)
+        return self._placed(appends, last)
 
     async def read(self, stream: str) -> Sequence[Recorded]:
         return await self._patiently(lambda: self._read(stream))
@@ -87,48 +93,60 @@ class JetStreamLedger:
     def follow(self, after: int = 0, kinds: Sequence[str] = ()) -> AsyncGenerator[Page, None]:
         return follow(self._nc, self._wire, after, kinds)
 
-    async def _append_patiently(self, appends: Sequence[Append]) -> list[int]:
+    async def _append_patiently(
+        self,
+        appends: Sequence[Append],
+        begun_at: float | None = None,
+        tried: Sequence[Head] | None = None,
+        why: Undone | Silent | Repeated | None = None,
+    ) -> list[int]:
+        """Append until it is recorded, or known that it is not; `tried` are the heads of a try that ended in `why`."""
         now = asyncio.get_running_loop().time
-        until, pause = now() + self._patience, 0.0
-        tried: list[Head] | None = None
+        until = (now() if begun_at is None else begun_at) + self._patience
+        until, pause = min(until, now() + left(self._patience)), 0.0
         repeated: Repeated | None = None
-        # Whether a try may have been recorded, or may be still: what is sent while the connection breaks is kept by the
-        # client, and stored when it is back.
+        # Whether a try may have been recorded, or may be still: what is sent while the connection breaks may arrive.
         in_doubt = False
         while True:
+            match why:
+                case Repeated():
+                    repeated = why
+                case Silent():
+                    in_doubt = True
+                case Undone(is_final=True):
+                    break
+                case _:
+                    pass
+            if why is not None:
+                if now() + pause >= until:
+                    break
+                await asyncio.sleep(pause)
+                pause = min(max(2 * pause, 0.01), 0.5)
             try:
                 if not self._nc.is_connected:
                     raise Undone("not connected to the log")
                 standing = await self._standing(appends, tried)
                 tried = [each.head for each in standing]
-                ends = [each.end for each in standing]
                 # Nearly always all of it. A batch that met a full disk is on the log in part, and is completed here.
                 rest = [
                     (number, Append(append.stream, append.expected + each.done, append.entries[each.done :]), each.head)
                     for number, (append, each) in enumerate(zip(appends, standing, strict=True))
                     if each.done < len(append.entries)
                 ]
+                ends = [each.end for each in standing]
                 if rest:
                     if repeated is not None:
                         await self._require_unused(rest, repeated)
                         repeated = None
-                    last = await self._publish(rest)
-                    for number, end in self._placed(rest, last):
+                    parts = [append for _, append, _ in rest]
+                    last = await self._group.store(_messages(parts, [head for _, _, head in rest]))
+                    for (number, _, _), end in zip(rest, self._placed(parts, last), strict=True):
                         ends[number] = end
                 return ends
-            except Repeated as known:
-                repeated, reason = known, str(known)
-            except Undone as undone:
-                reason = str(undone)
-                if undone.is_final:
-                    break
-            except Silent as silent:
-                in_doubt, reason = True, str(silent)
-            if now() + pause > until:
-                break
-            await asyncio.sleep(pause)
-            pause = min(max(2 * pause, 0.01), 0.5)
-        if in_doubt and await self._wire.is_healthy():
+            except (Undone, Silent, Repeated) as error:
+                why = error
+        reason = str(why)
+        if in_doubt and left(1.0) and await self._wire.is_healthy():
             reason += ", though the broker is there: its disk may be full"
         raise Unavailable(reason, "unknown" if in_doubt else "no")
 
@@ -138,26 +156,32 @@ class JetStreamLedger:
         Before the first try what is remembered will do, since the guard finds out when it is wrong; after one, `tried`
         are the heads that it went behind, and the leader is asked.
         """
-        found = [self._believed(append) if tried is None else None for append in appends]
-        unknown = [number for number, standing in enumerate(found) if standing is None]
-        if unknown:
-            answers = await asyncio.gather(
-                *(self._look(appends[number], tried[number] if tried else None) for number in unknown),
-                return_exceptions=True,
-            )
-            for number, answer in zip(unknown, answers, strict=True):
-                if isinstance(answer, BaseException):
-                    raise answer
-                found[number] = answer
-        return [standing for standing in found if standing is not None]
+        answers = await asyncio.gather(
+            *(self._look(append, tried[number] if tried else None) for number, append in enumerate(appends)),
+            return_exceptions=True,
+        )
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+        return [answer for answer in answers if isinstance(answer, _Standing)]
 
-    def _believed(self, append: Append) -> _Standing | None:
-        # Of a stream that should be new nothing needs to be known: the guard is 0.
-        head = self._heads.get(append.stream) or (Head(0, 0) if append.expected == 0 else None)
-        return _Standing(0, head, 0) if head and head.version == append.expected else None
+    def _believed(self, appends: Sequence[Append]) -> list[Head] | None:
+        """The head that each goes behind as far as is remembered; None when one is not, or is another."""
+        heads: list[Head] = []
+        for append in appends:
+            # Of a stream that should be new nothing needs to be known: the guard is 0.
+            head = self._heads.get(append.stream) or (NOTHING if append.expected == 0 else None)
+            if head is None or head.version != append.expected:
+                return None
+            heads.append(head)
+        return heads
 
     async def _look(self, append: Append, tried: Head | None) -> _Standing:
         stream, expected = append.stream, append.expected
+        if tried is None:
+            head = self._heads.get(stream) or (NOTHING if expected == 0 else None)
+            if head is not None and head.version == expected:
+                return _Standing(0, head, 0)
         if tried is None and stream not in self._heads:
             head = self._remember(stream, await self._lookup.head(stream))
             if head.version == expected:
@@ -176,35 +200,16 @@ class JetStreamLedger:
                 return _Standing(len(place), Head(expected + len(place), place[-1].position), place[-1].position)
         raise Conflict(stream, expected, head.version)
 
-    async def _publish(self, rest: Sequence[_Rest]) -> int:
-        """The position of the last entry. Raises Undone, Silent, Repeated."""
-        messages: list[tuple[str, bytes, dict[str, str]]] = []
-        for _, append, head in rest:
-            subject = subjects.event(append.stream)
-            # Within a batch only the first message of a subject carries a guard. The server refuses one on the second
-            # (10164, whatever it says), and the first one's holds for all, since a batch is stored in one piece.
-            guard = {GUARD: str(head.position)}
-            for entry in append.entries:
-                id = fact_id(entry.event)
-                messages.append((subject, entry.body, guard | {MESSAGE_ID: id} if id else guard))
-                guard = {}
-        if len(messages) > 1:
-            batch = next(self._batch_ids)
-            messages = [
-                (subject, body, {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(number)} | headers)
-                for number, (subject, body, headers) in enumerate(messages, 1)
-            ]
-            messages[-1][2]["Nats-Batch-Commit"] = "1"
-        *before, (subject, body, headers) = messages
-        [answer] = await self._wire.ask(subject, body, headers, timeout=self._timeout, before=before)
-        return acknowledged(answer)
-
-    def _placed(self, rest: Sequence[_Rest], last: int) -> Iterator[tuple[int, int]]:
-        position = last - sum(len(append.entries) for _, append, _ in rest)
-        for number, append, _ in rest:
-            position += len(append.entries)
-            self._remember(append.stream, Head(append.expected + len(append.entries), position))
-            yield number, position
+    def _placed(self, appends: Sequence[Append], last: int) -> list[int]:
+        """Where each ends that were stored together, up to the position `last`."""
+        position = last - sum([len(append.entries) for append in appends])
+        ends: list[int] = []
+        for append in appends:
+            count = len(append.entries)
+            position += count
+            self._remember(append.stream, Head(append.expected + count, position))
+            ends.append(position)
+        return ends
 
     async def _require_unused(self, rest: Sequence[_Rest], repeated: Repeated) -> None:
         """Raises Refused when the log holds one of the facts' ids elsewhere."""
@@ -251,7 +256,7 @@ class JetStreamLedger:
         return found
 
     async def _patiently(self, question: Callable[[], Awaitable[T]]) -> T:
-        until, pause = asyncio.get_running_loop().time() + self._patience, 0.01
+        until, pause = asyncio.get_running_loop().time() + left(self._patience), 0.01
         while True:
             self._require_connected()
             try:
@@ -272,3 +277,20 @@ class JetStreamLedger:
         if len(self._heads) > self._heads_max:
             self._heads.popitem(last=False)
         return head
+
+
+def _messages(appends: Sequence[Append], heads: Sequence[Head]) -> list[Message]:
+    """What to store for each of `appends` behind its head.
+
+    Within a batch only the first message of a subject carries a guard. The server refuses one on the second (10164,
+    whatever it says), and the first one's holds for all, since a batch is stored in one piece.
+    """
+    messages: list[Message] = []
+    for append, head in zip(appends, heads, strict=True):
+        subject = subjects.event(append.stream)
+        headers = f"{GUARD}: {head.position}\r\n"
+        for entry in append.entries:
+            id = fact_id(entry.event)
+            messages.append(Message(subject, f"{headers}{MESSAGE_ID}: {id}\r\n" if id else headers, entry.body))
+            headers = ""
+    return messages

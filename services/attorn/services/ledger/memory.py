@@ -28,7 +28,7 @@ class MemoryLedger:
 
     async def append_all(self, appends: Sequence[Append]) -> list[int]:
         require_appendable(appends)
-        require_distinct(entry.event for append in appends for entry in append.entries)
+        require_distinct(appends)
         rest = [(append, append.entries[self._done(append) :]) for append in appends]
         taken = [
             used_before(entry.event, f"at position {holder.position} in {holder.stream}")

@@ -24,6 +24,9 @@ FULL: Final = frozenset({10023, 10047, 10077})
 """No room. A single message is refused cleanly; a batch during which the room runs out is stored in part, without an
 answer (2.15.1), which is why a part of an append that stands alone at its place is completed, not a conflict."""
 
+_COMMON: Final = FULL | {APPLYING, TOO_MANY_BATCHES, INCOMPLETE_BATCH}
+"""What is no fault of any one message in a batch."""
+
 _PASSING: Final = WRONG_LAST | {IN_PROCESS, APPLYING, TOO_MANY_BATCHES, INCOMPLETE_BATCH}
 
 
@@ -52,10 +55,16 @@ def acknowledged(msg: Msg) -> int:
             raise Repeated(None)
         may_pass = answer.error.err_code in _PASSING or answer.error.code in (429, 503)
         may_pass &= answer.error.err_code not in FULL
-        raise Undone(f"the log refused: {answer.error.description}", is_final=not may_pass)
+        code = answer.error.err_code
+        raise Undone(f"the log refused: {answer.error.description}", is_final=not may_pass, code=code)
     if answer.duplicate:
         raise Repeated(answer.seq)
     return answer.seq
+
+
+def concerns_one(refusal: Undone | Repeated) -> bool:
+    """Whether one message of the batch may be the reason why all of it was refused, and the others would do."""
+    return isinstance(refusal, Repeated) or (refusal.code != 0 and refusal.code not in _COMMON)
 
 
 def is_begun(place: Sequence[Recorded], entries: Sequence[Entry]) -> bool:

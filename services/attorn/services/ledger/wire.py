@@ -1,20 +1,23 @@
 """Questions to the broker over one inbox, and every way to hear that no answer will come.
 
 nats-py's own `request` knows one: waiting. That the broker denies a publish, or that the connection broke, comes here
-through `on_error`, and those who wait are told at once.
+through `on_error`, and those who wait are told at once. A server that keeps its connections and answers nothing is left
+by the watchdog.
 """
 
 import asyncio
 import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
 from nats import errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+
+from attorn.services.ledger.watchdog import Watchdog
+from attorn.services.patience import left
 
 _DENIED: Final = re.compile(r'permissions violation for publish to "([^"]+)"', re.IGNORECASE)
 
@@ -29,11 +32,22 @@ class Silent(Exception):
 
 
 class Undone(Exception):
-    """The question came to nothing, certainly. `is_final`: asking again will not help."""
+    """The question came to nothing, certainly. `is_final`: asking again will not help.
 
-    def __init__(self, reason: str, *, is_final: bool = False) -> None:
+    `code` is JetStream's, where it was JetStream that said so.
+    """
+
+    def __init__(self, reason: str, *, is_final: bool = False, code: int = 0) -> None:
         super().__init__(reason)
-        self.is_final = is_final
+        self.is_final, self.code = is_final, code
+
+
+class Denied(Undone):
+    """The broker does not let us publish to `subject`, which it names in lower case."""
+
+    def __init__(self, subject: str) -> None:
+        super().__init__(f"not permitted to publish to {subject}", is_final=True)
+        self.subject = subject.lower()
 
 
 class Error(msgspec.Struct, frozen=True):
@@ -46,28 +60,50 @@ class Error(msgspec.Struct, frozen=True):
 
 def size(body: bytes, headers: Mapping[str, str] | None) -> int:
     """How many bytes a message is to the server, which has a limit for them."""
-    if not headers:
-        return len(body)
-    # `NATS/1.0`, each header on a line of its own, an empty line.
-    return len(body) + 12 + sum(len(name) + len(value) + 4 for name, value in headers.items())
+    return len(body) + (len(_head(headers)) if headers else 0)
 
 
-class _Waiting:
-    def __init__(self, reply: str, concerning: Sequence[str], is_answer: Callable[[Msg], bool]) -> None:
-        self.reply = reply
-        self.concerning = concerning
-        self.answer: asyncio.Future[list[Msg]] = asyncio.get_running_loop().create_future()
+def publish(subject: str, reply: str, head: str, body: bytes) -> bytes:
+    """A publish as it goes over the wire (NATS client protocol, PUB and HPUB); `head` is empty or begins NATS/1.0."""
+    to = f"{subject} {reply}" if reply else subject
+    if not head:
+        return b"PUB %b %d\r\n%b\r\n" % (to.encode(), len(body), body)
+    above = head.encode()
+    return b"HPUB %b %d %d\r\n%b%b\r\n" % (to.encode(), len(above), len(above) + len(body), above, body)
+
+
+def _head(headers: Mapping[str, str]) -> str:
+    """`NATS/1.0`, each header on a line of its own, an empty line."""
+    return "NATS/1.0\r\n" + "".join([f"{name}: {value}\r\n" for name, value in headers.items()]) + "\r\n"
+
+
+class Waiting:
+    """Somebody who waits for an answer, and is told it, or why there is none: once, and then no more."""
+
+    __slots__ = ("_is_answer", "_tell", "alarm", "concerning", "heard", "reply")
+
+    def __init__(
+        self,
+        reply: str,
+        concerning: Sequence[str],
+        tell: Callable[[list[Msg] | Exception], None],
+        is_answer: Callable[[Msg], bool] | None,
+    ) -> None:
+        self.reply, self.concerning = reply, concerning
+        self.heard: list[Msg] = []
+        self.alarm: asyncio.TimerHandle | None = None
+        self._tell: Callable[[list[Msg] | Exception], None] | None = tell
         self._is_answer = is_answer
-        self._heard: list[Msg] = []
 
     def hear(self, msg: Msg) -> None:
-        self._heard.append(msg)
-        if self._is_answer(msg) and not self.answer.done():
-            self.answer.set_result(self._heard)
+        self.heard.append(msg)
+        if self._is_answer is None or self._is_answer(msg):
+            self.tell(self.heard)
 
-    def fail(self, reason: Exception) -> None:
-        if not self.answer.done():
-            self.answer.set_exception(reason)
+    def tell(self, outcome: list[Msg] | Exception) -> None:
+        tell, self._tell = self._tell, None
+        if tell is not None:
+            tell(outcome)
 
 
 class Wire:
@@ -77,8 +113,9 @@ class Wire:
         self._nc = nc
         self._inbox = ""
         self._opening = asyncio.Lock()
-        self._waiting: dict[str, _Waiting] = {}
+        self._waiting: dict[str, Waiting] = {}
         self._numbers = itertools.count(1)
+        self._watchdog = Watchdog(nc)
 
     async def ask(
         self,
@@ -88,26 +125,36 @@ class Wire:
         *,
         timeout: float,
         before: Sequence[tuple[str, bytes, dict[str, str]]] = (),
-        until: Callable[[Msg], bool] = lambda msg: True,
+        until: Callable[[Msg], bool] | None = None,
     ) -> list[Msg]:
         """Publish, wait for the answer: the messages up to the one for which `until` holds.
 
         `before` is published first, in one go. Raises Undone or Silent.
         """
-        await self._open()
-        most = self._nc.max_payload
-        # The server counts the headers too, nats-py does not: it would send this, and the server would close the
-        # connection, for good and for everybody who is on it.
-        if any(size(body, its) > most for _, body, its in (*before, (subject, payload, headers))):
-            raise Undone(f"a message is larger than the broker takes ({most:,} bytes)", is_final=True)
-        with self._expect([subject, *(each for each, _, _ in before)], until, timeout) as waiting:
-            try:
-                for each, body, its_headers in before:
-                    await self._nc.publish(each, body, headers=its_headers)
-                await self._nc.publish(subject, payload, reply=waiting.reply, headers=headers)
-            except (errors.Error, OSError) as error:
-                raise Undone(f"not sent: {error}") from error
-            heard = await waiting.answer
+        await self.open()
+        answer: asyncio.Future[list[Msg]] = asyncio.get_running_loop().create_future()
+
+        def tell(outcome: list[Msg] | Exception) -> None:
+            if answer.done():
+                return  # who asked has been cancelled
+            if isinstance(outcome, Exception):
+                answer.set_exception(outcome)
+            else:
+                answer.set_result(outcome)
+
+        reply = self.new_reply()
+        messages = [
+            *(publish(to, "", _head(its) if its else "", body) for to, body, its in before),
+            publish(subject, reply, _head(headers) if headers else "", payload),
+        ]
+        for body, its in ((payload, headers), *((body, its) for _, body, its in before)):
+            self.require_small(size(body, its))
+        concerning = (subject, *(to for to, _, _ in before))
+        waiting = self.post(messages, reply, concerning, tell, timeout=left(timeout), until=until)
+        try:
+            heard = await answer
+        finally:
+            self.forget(waiting)
         if heard[0].headers and heard[0].headers.get("Status") == "503":
             raise Undone(f"nobody answers on {subject}")
         return heard
@@ -124,27 +171,40 @@ class Wire:
         nats-py's flush would ask the same, but when it times out, the late PONG finds a cancelled future and ends the
         connection's read loop for good, while `is_connected` stays true (2.16).
         """
-        with self._expect([], lambda msg: True, 1.0) as waiting:
-            try:
-                await self._nc.publish(waiting.reply)
-                await waiting.answer
-            except (errors.Error, OSError, Silent):
-                return False
-        return True
+        echo: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        reply = self.new_reply()
+
+        def tell(outcome: list[Msg] | Exception) -> None:
+            if not echo.done():
+                echo.set_result(not isinstance(outcome, Exception))
+
+        try:
+            await self.open()
+            waiting = self.post([publish(reply, "", "", b"")], reply, (), tell, timeout=1.0)
+        except Undone:
+            return False
+        try:
+            return await echo
+        finally:
+            self.forget(waiting)
 
     def on_error(self, error: Exception) -> None:
         """What the connection's error_cb was called with."""
         if denied := _DENIED.search(str(error)):
             # nats-py gives the subject in lower case.
             subject = denied[1].lower()
-            for waiting in self._waiting.values():
-                if any(each.lower() == subject for each in waiting.concerning):
-                    waiting.fail(Undone(f"not permitted to publish to {denied[1]}", is_final=True))
+            self._fail_all(
+                Denied(denied[1]),
+                lambda waiting: any(each.lower() == subject for each in waiting.concerning),
+            )
         elif isinstance(error, errors.UnexpectedEOF | errors.StaleConnectionError | OSError):
-            for waiting in self._waiting.values():
-                waiting.fail(Silent("the connection was lost"))
+            self._watchdog.heard()
+            self._fail_all(Silent("the connection was lost"), lambda waiting: True)
 
-    async def _open(self) -> None:
+    # ---- what asking is made of, for those who ask for many at once
+
+    async def open(self) -> None:
+        """Make the inbox. Raises Undone."""
         if self._inbox:
             return
         async with self._opening:
@@ -156,35 +216,95 @@ class Wire:
                     raise Undone(f"not sent: {error}") from error
                 self._inbox = inbox
 
+    @property
+    def is_open(self) -> bool:
+        return bool(self._inbox)
+
+    def new_reply(self) -> str:
+        """Where one answer is to go."""
+        return f"{self._inbox}.{next(self._numbers)}"
+
+    @property
+    def message_bytes_max(self) -> int:
+        """The largest message that the broker takes, its headers among it."""
+        return self._nc.max_payload
+
+    def require_small(self, bytes_: int) -> None:
+        """Raises Undone when a message of that size is more than the broker takes.
+
+        The server counts the headers too, nats-py does not: it would send this, and the server would close the
+        connection, for good and for everybody who is on it.
+        """
+        most = self._nc.max_payload
+        if bytes_ > most:
+            raise Undone(f"a message is larger than the broker takes ({most:,} bytes)", is_final=True)
+
+    def post(
+        self,
+        messages: Iterable[bytes],
+        reply: str,
+        concerning: Sequence[str],
+        tell: Callable[[list[Msg] | Exception], None],
+        *,
+        timeout: float,
+        until: Callable[[Msg], bool] | None = None,
+    ) -> Waiting:
+        """Send `messages`, return at once; `tell` is called once with what came on `reply`, or with Silent or Denied.
+
+        `concerning` are the subjects that were published to. Raises Undone when nothing was sent.
+        """
+        self.send(b"".join(messages))
+        waiting = self._waiting[reply] = Waiting(reply, concerning, tell, until)
+        self._watchdog.asked()
+        loop = asyncio.get_running_loop()
+        due = loop.time() + timeout
+
+        def expire() -> None:
+            if loop.time() > due + HELD_UP_S and waiting.alarm is alarm:
+                # What held up the loop held up the answer too, which may be here, unread. Once more then, but shortly:
+                # else a process that is busy over and over would hear nothing, for ever.
+                waiting.alarm = loop.call_later(HELD_UP_S, expire)
+                return
+            self.forget(waiting)
+            waiting.tell(Silent(f"no answer from the log within {timeout:g} s"))
+
+        waiting.alarm = alarm = loop.call_at(due, expire)
+        return waiting
+
+    def forget(self, waiting: Waiting) -> None:
+        """Wait no longer: an answer finds nobody."""
+        if waiting.alarm is not None:
+            waiting.alarm.cancel()
+        self._waiting.pop(waiting.reply, None)
+
+    def send(self, data: bytes) -> None:
+        """Hand `data` to the connection behind all that waits there, and the whole to the kernel.
+
+        This is what nats-py's publish and its flusher do between them, without a task, a queue and a turn of the loop
+        for each message; the subscription of the inbox, which may still wait, goes out first. What is sent without a
+        connection would be kept, and stored long after its author was told that it was not: that raises Undone.
+        """
+        nc = self._nc
+        transport = nc._transport
+        if not nc.is_connected or transport is None:
+            raise Undone("not connected to the log")
+        pending = nc._pending
+        pending.append(data)
+        nc._pending, nc._pending_data_size = [], 0
+        nc.stats["out_msgs"] += 1
+        nc.stats["out_bytes"] += len(data)
+        try:
+            transport.writelines(pending)
+        except (OSError, RuntimeError) as error:
+            raise Undone(f"not sent: {error}") from error
+
     async def _hear(self, msg: Msg) -> None:
+        self._watchdog.heard()
         # An answer that comes too late finds nobody: who asked has looked for themselves since.
         if waiting := self._waiting.get(msg.subject):
             waiting.hear(msg)
 
-    @contextmanager
-    def _expect(self, concerning: Sequence[str], until: Callable[[Msg], bool], timeout: float) -> Iterator[_Waiting]:
-        waiting = _Waiting(f"{self._inbox}.{next(self._numbers)}", concerning, until)
-        self._waiting[waiting.reply] = waiting
-        loop = asyncio.get_running_loop()
-        silent = Silent(f"no answer from the log within {timeout:g} s")
-
-        due = loop.time() + timeout
-        alarm = loop.call_at(due, lambda: expire())
-
-        def expire() -> None:
-            nonlocal alarm
-            if loop.time() > due + HELD_UP_S:
-                # What held up the loop held up the answer too, which may be here, unread. Once more then, but shortly:
-                # else a process that is busy over and over would hear nothing, for ever.
-                alarm = loop.call_later(HELD_UP_S, waiting.fail, silent)
-            else:
-                waiting.fail(silent)
-
-        try:
-            yield waiting
-        finally:
-            alarm.cancel()
-            del self._waiting[waiting.reply]
-            # Nobody may be left to hear it: then it is no error.
-            if waiting.answer.done() and not waiting.answer.cancelled():
-                waiting.answer.exception()
+    def _fail_all(self, why: Exception, whom: Callable[[Waiting], bool]) -> None:
+        for waiting in [each for each in self._waiting.values() if whom(each)]:
+            self.forget(waiting)
+            waiting.tell(why)

@@ -1,20 +1,14 @@
 """Participant commands arrive on NATS, are carried out, and are answered."""
 
-from typing import Final
+from typing import Final, get_args
 
 from faststream.nats import NatsBroker
 
-from attorn.contracts.participant import DeactivateParticipant, GrantRole, RegisterParticipant, RevokeRole
 from attorn.services.command_door import Clock, serve
 from attorn.services.participant import model
 from attorn.services.transact import Streams
 
-COMMANDS: Final = (
-    RegisterParticipant,
-    DeactivateParticipant,
-    GrantRole,
-    RevokeRole,
-)
+COMMANDS: Final = get_args(model.ParticipantCommand)
 
 
 def build(broker: NatsBroker, streams: Streams, clock: Clock) -> None:

@@ -9,7 +9,8 @@ from attorn.contracts.envelope import Event
 from attorn.contracts.policy import PolicyPublished, PublishPolicy
 from attorn.contracts.refusal import Breach, Unreadable
 from attorn.projections.directory import Directory
-from attorn.services.participant.model import check_actor
+from attorn.services.participant.authority import check_actor
+from attorn.services.policy import soundness
 from attorn.services.transact import Context
 
 
@@ -39,9 +40,19 @@ def decide(policy: Policy, command: PublishPolicy, context: Context) -> Sequence
 
 def check(policy: Policy, event: Event, directory: Directory) -> Iterator[Breach]:
     """Which rules about policies `event` breaks."""
-    yield from check_actor(event)
-    if isinstance(event.data, PolicyPublished) and event.data.rules.escalation is not None:
-        ladder = event.data.rules.escalation.ladder
+    yield from check_actor(event, directory)
+    data, newest = event.data, policy.newest
+    if not isinstance(data, PolicyPublished):
+        return
+    if newest is not None and data.version <= newest.version:
+        detail = f"{event.subject} is at version {newest.version} already; the next is higher"
+        yield Breach(rule="version-increasing", detail=detail, field="data.version")
+    if newest is not None and data.kind != newest.kind:
+        detail = f"{event.subject} is about {newest.kind}; a policy about {data.kind} has an id of its own"
+        yield Breach(rule="policy-unsound", detail=detail, field="data.kind")
+    yield from soundness.check(data, directory)
+    if data.rules.escalation is not None:
+        ladder = data.rules.escalation.ladder
         if not ladder or not any(directory.names_person(target) for target in ladder[-1].targets):
             names = ", ".join(ladder[-1].targets) if ladder else "nobody"
             detail = f"the last rung names {names}; it needs a person who is here, or a role that one holds"

@@ -1,18 +1,14 @@
 """Process commands arrive on NATS, are carried out, and are answered."""
 
-from typing import Final
+from typing import Final, get_args
 
 from faststream.nats import NatsBroker
 
-from attorn.contracts.process import PublishProcess, RetireProcess
 from attorn.services.command_door import Clock, serve
 from attorn.services.process import model
 from attorn.services.transact import Streams
 
-COMMANDS: Final = (
-    PublishProcess,
-    RetireProcess,
-)
+COMMANDS: Final = get_args(model.ProcessCommand)
 
 
 def build(broker: NatsBroker, streams: Streams, clock: Clock) -> None:

@@ -2,7 +2,18 @@
 
 from typing import Final
 
-from attorn.projections import accountability, board, escalations, questions, timeline
+from attorn.projections import (
+    accountability,
+    activity,
+    board,
+    controls,
+    delegations,
+    escalations,
+    holding,
+    inbox,
+    questions,
+    timeline,
+)
 from attorn.projections.directory import Directory
 from attorn.projections.findings import Findings
 from attorn.projections.fold import View
@@ -14,4 +25,15 @@ QUESTIONS: Final[Questions] = questions.QUESTIONS
 
 def views(directory: Directory) -> tuple[View, ...]:
     """Every view, those that look beyond their rows with `directory`, which whoever folds them evolves."""
-    return (accountability, board, escalations, timeline, Findings(RULES, directory))
+    return (
+        accountability,
+        holding,
+        board,
+        inbox,
+        activity,
+        escalations,
+        timeline,
+        delegations,
+        controls,
+        Findings(RULES, directory),
+    )

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple, TypeAlias
 from attorn.contracts.envelope import Recorded
 from attorn.contracts.ledger import Ledger, Page
 from attorn.contracts.refusal import Unavailable
+from attorn.projections import relations
 from attorn.projections.directory import KINDS, Directory
 from attorn.projections.fold import View
 from attorn.projections.store.sqlite import Snapshot, SQLiteViews, evolve, take_over
@@ -164,10 +165,11 @@ async def following(ledger: Ledger, after: int, kinds: Sequence[str] = ()) -> As
 
 
 async def fold_directory(ledger: Ledger, directory: Directory, position: int) -> None:
-    """Fold `directory` from the first event up to `position`, of which it needs the participants' and the like only."""
-    last = max(await asyncio.gather(*(ledger.last(kind) for kind in KINDS))) if position else 0
+    """Fold `directory` from the first event up to `position`: participants and the like, and how items are related."""
+    kinds = (*KINDS, *relations.KINDS)
+    last = max(await asyncio.gather(*(ledger.last(kind) for kind in kinds))) if position else 0
     if last:
-        async with following(ledger, 0, KINDS) as pages:
+        async with following(ledger, 0, kinds) as pages:
             async for page in pages:
                 for recorded in page.recorded:
                     if recorded.position <= position:

@@ -5,13 +5,16 @@ from typing import Final
 from faststream.nats import NatsBroker
 
 from attorn.contracts.output import ReleaseOutput, WithdrawOutput
-from attorn.contracts.review import RequestReview, ReviewWork
+from attorn.contracts.review import ClaimReview, RequestReview, ReviewWork, UnclaimReview, WithdrawReview
 from attorn.services.command_door import Clock, serve
 from attorn.services.review import model
 from attorn.services.transact import Streams
 
 COMMANDS: Final = (
     RequestReview,
+    ClaimReview,
+    UnclaimReview,
+    WithdrawReview,
     ReviewWork,
     ReleaseOutput,
     WithdrawOutput,

@@ -1,28 +1,43 @@
 """Review: a verdict on exactly these bytes, by somebody other than their maker, before they go out."""
 
 from collections.abc import Iterator, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
 from attorn.contracts.envelope import Event
-from attorn.contracts.output import OutputReleased, OutputWithdrawn, ReleaseOutput, WithdrawOutput
+from attorn.contracts.execution import WorkExecuted
+from attorn.contracts.ids import Pinned
+from attorn.contracts.output import OutputProduced, OutputReleased, OutputWithdrawn, ReleaseOutput, WithdrawOutput
 from attorn.contracts.refusal import Breach
 from attorn.contracts.review import (
+    ClaimReview,
     RequestReview,
+    ReviewClaimed,
     ReviewExpired,
     ReviewInvalidated,
     ReviewRequested,
+    ReviewSkipped,
+    ReviewUnclaimed,
     ReviewWithdrawn,
     ReviewWork,
+    UnclaimReview,
+    WithdrawReview,
     WorkReviewed,
+    draw,
 )
 from attorn.contracts.work import WorkCompleted, WorkSubmitted
 from attorn.projections.directory import Directory
+from attorn.services.review.request import candidates, dangling, overtaken, renewed, rules_of
 from attorn.services.transact import Context
-from attorn.services.work.state import Review, ReviewStatus, Work, requires_person
+from attorn.services.work.state import Looking, Review, ReviewStatus, Work, requires_person
 
-ReviewCommand: TypeAlias = RequestReview | ReviewWork | ReleaseOutput | WithdrawOutput
+ReviewCommand: TypeAlias = (
+    RequestReview | ClaimReview | UnclaimReview | WithdrawReview | ReviewWork | ReleaseOutput | WithdrawOutput
+)
+
+SUSPECT: Final = 4
+"""Consent in less than this part of the time that the policy gives a look with care is suspected to be none."""
 
 initial = Work()
 
@@ -30,28 +45,32 @@ initial = Work()
 def decide(work: Work, command: ReviewCommand, context: Context) -> Sequence[msgspec.Struct]:
     """Translate intent into facts. Asking twice for what is already so records nothing."""
     match command:
-        case RequestReview(review_id=asked, output_id=output_id, output_dig=dig):
-            pinned = work.definition.review_policy if work.definition is not None else None
-            policy = context.directory.policy(pinned.id, pinned.version) if pinned is not None else None
-            rules = policy.rules.review if policy is not None else None
-            request = ReviewRequested(
-                review_id=asked or context.new_id,
-                output_id=output_id,
-                output_dig=dig,
-                policy=pinned,
-                required=rules.reviewers_required if rules is not None else 1,
-                candidates=command.candidates,
-                excluded=command.excluded,
-                respond_by=command.respond_by,
-            )
-            known = work.reviews.get(request.review_id)
-            return [] if known is not None and known.request == request else [request]
+        case RequestReview():
+            return _request(work, command, context)
+        case ClaimReview(review_id=id, claim_until=until):
+            review, about = _about(work, id)
+            known = review.claims.get(context.actor) if review is not None else None
+            claimed = ReviewClaimed(**about, reviewer=context.actor, claim_until=until)
+            return [] if known is not None and known.until == until and known.is_live(context.at) else [claimed]
+        case UnclaimReview(review_id=id, reviewer=reviewer):
+            review, about = _about(work, id)
+            who = reviewer or context.actor
+            gone = review is not None and who not in review.claims
+            return [] if gone else [ReviewUnclaimed(**about, reviewer=who, cause="released")]
+        case WithdrawReview(review_id=id, reason=reason):
+            review, about = _about(work, id)
+            withdrawn = review is not None and review.status == "withdrawn"
+            return [] if withdrawn else [ReviewWithdrawn(**about, reason=reason)]
         case ReviewWork(review_id=id):
-            review = work.reviews.get(id)
+            review, _ = _about(work, id)
             pinned = review.request.policy if review is not None else None
             said = {n: getattr(command, n) for n in WorkReviewed.__struct_fields__ if n not in ("reviewer", "policy")}
             verdict = WorkReviewed(**said, reviewer=context.actor, policy=pinned)
-            return [] if review is not None and verdict in review.verdicts else [verdict]
+            if review is not None and verdict in review.verdicts:
+                return []
+            edited = (command.new_output,) if command.new_output is not None else ()
+            others = (other for other in overtaken(work, edited) if other.review_id != id)
+            return [verdict, *others, *renewed(work, edited, context, but=id)]
         case ReleaseOutput(output_id=output_id, output_dig=dig, to=to, channel=channel):
             made = work.outputs.get(output_id)
             dig = dig or (made.output.dig if made is not None else None)
@@ -65,11 +84,47 @@ def decide(work: Work, command: ReviewCommand, context: Context) -> Sequence[msg
 def check(work: Work, event: Event, directory: Directory) -> Iterator[Breach]:
     """Which rules of review `event` breaks."""
     match event.data:
-        case ReviewRequested(output_id=output_id, output_dig=dig):
-            made = work.outputs.get(output_id)
-            if made is None or made.output.dig != dig:
-                detail = f"{output_id} is not an output with the digest {dig[:19]}…"
+        case ReviewRequested() as request:
+            yield from _check_request(work, request, directory)
+        case ReviewSkipped() as skipped:
+            made = work.outputs.get(skipped.output_id)
+            if made is None or made.output.dig != skipped.output_dig:
+                detail = f"{skipped.output_id} is not an output with the digest {skipped.output_dig[:19]}…"
                 yield Breach(rule="review-digest", detail=detail, field="data.output_dig")
+            if not _drawn_here(event) or not work.may_skip(skipped, directory):
+                detail = f"the pinned policy and this draw do not spare {skipped.output_id} a review"
+                yield Breach(rule="review-sampling", detail=detail, field="data.sampling")
+        case ReviewClaimed(review_id=id, reviewer=reviewer, output_dig=dig):
+            review = work.reviews.get(id)
+            if review is None or review.status not in ("open", "expired"):
+                yield _not_open(id, review)
+                return
+            yield from _check_object(work, event.data.output_id, dig)
+            yield from _check_reviewer(work, review, reviewer, event, directory)
+            if review.is_taken(reviewer, event.time):
+                yield _taken(id, review)
+        case ReviewUnclaimed(review_id=id, reviewer=reviewer):
+            review = work.reviews.get(id)
+            if review is None or reviewer not in review.claims:
+                detail = f"{reviewer} is not looking at what {id} is about"
+                yield Breach(rule="review-claimed", detail=detail, field="data.reviewer")
+            elif (by := _actor(event)) not in (None, reviewer) and not work.has_authority(by, directory, event.time):
+                detail = f"{by} is not {reviewer}, and has no authority over the work"
+                yield Breach(rule="review-claimed", detail=detail, field="data.reviewer")
+        case ReviewWithdrawn(review_id=id) | ReviewExpired(review_id=id):
+            review = work.reviews.get(id)
+            if review is None or review.status not in ("open", "expired"):
+                yield _not_open(id, review)
+            elif isinstance(event.data, ReviewWithdrawn) and not _may_withdraw(work, review, event, directory):
+                detail = f"{_actor(event)} has not asked for {id}, and has no authority over the work"
+                yield Breach(rule="review-open", detail=detail, field="data.review_id")
+        case ReviewInvalidated(review_id=id, output_dig=dig, cause=cause):
+            review = work.reviews.get(id)
+            if review is None or review.status in ("withdrawn", "sent_back"):
+                yield _not_open(id, review)
+            if cause == dig or cause not in {made.output.dig for made in work.outputs.values()}:
+                detail = f"{cause[:19]}… is not what the output of {id} is now"
+                yield Breach(rule="review-digest", detail=detail, field="data.cause")
         case WorkReviewed() as verdict:
             yield from _check_verdict(work, verdict, event, directory)
         case OutputReleased(output_id=output_id, output_dig=dig):
@@ -93,14 +148,25 @@ def check(work: Work, event: Event, directory: Directory) -> Iterator[Breach]:
 
 def evolve(work: Work, event: Event) -> Work:
     """What is true of the work's reviews afterwards."""
+    replace = msgspec.structs.replace
     match event.data:
         case ReviewRequested() as request:
             if request.review_id in work.reviews:
                 return work
-            return msgspec.structs.replace(work, reviews={**work.reviews, request.review_id: Review(request)})
+            return replace(work, reviews={**work.reviews, request.review_id: Review(request, asked_by=_actor(event))})
+        case ReviewSkipped() as skipped if _drawn_here(event):
+            return replace(work, skipped={**work.skipped, skipped.output_id: skipped})
+        case ReviewClaimed(review_id=id, reviewer=reviewer, claim_until=until) if id in work.reviews:
+            claims = {**work.reviews[id].claims, reviewer: Looking(event.time, until)}
+            return _with(work, replace(work.reviews[id], claims=claims))
+        case ReviewUnclaimed(review_id=id, reviewer=reviewer) if id in work.reviews:
+            return _with(work, _unclaimed(work.reviews[id], reviewer))
         case WorkReviewed() as verdict:
             review = work.reviews.get(verdict.review_id)
-            return work if review is None else _with(work, _judged(work, review, verdict))
+            work = work if review is None else _with(work, _judged(work, _unclaimed(review, verdict.reviewer), verdict))
+            return _overtake(work) if verdict.new_output is not None else work
+        case WorkExecuted() | OutputProduced():
+            return _overtake(work)
         case ReviewInvalidated(review_id=id):
             return _end(work, id, "invalidated")
         case ReviewWithdrawn(review_id=id):
@@ -111,16 +177,60 @@ def evolve(work: Work, event: Event) -> Work:
             return work
 
 
+def _request(work: Work, command: RequestReview, context: Context) -> Sequence[msgspec.Struct]:
+    pinned = work.definition.review_policy if work.definition is not None else None
+    rules = rules_of(pinned, context.directory)
+    made = work.outputs.get(command.output_id)
+    makers = made.makers if made is not None and (rules is None or rules.exclude_executor) else ()
+    barred = dict.fromkeys((*command.excluded, *makers, *(rules.excluded if rules is not None else ())))
+    request = ReviewRequested(
+        review_id=command.review_id or context.new_id,
+        output_id=command.output_id,
+        output_dig=command.output_dig,
+        policy=pinned,
+        required=max(1, rules.reviewers_required) if rules is not None else 1,
+        candidates=command.candidates or candidates(rules, tuple(barred), context.directory),
+        excluded=tuple(barred),
+        respond_by=command.respond_by,
+    )
+    known = work.reviews.get(request.review_id)
+    # Whom the request excludes may have grown since; that somebody asks for it again is nothing new.
+    same = known is not None and msgspec.structs.replace(request, excluded=known.request.excluded) == known.request
+    return [] if same else [*dangling(work), request]
+
+
+def _about(work: Work, id: str) -> tuple[Review | None, dict[str, str]]:
+    """A review, and the words by which events name it and what it is about."""
+    review = work.reviews.get(id)
+    output, dig = (review.request.output_id, review.request.output_dig) if review is not None else ("", "")
+    return review, {"review_id": id, "output_id": output, "output_dig": dig}
+
+
+def _check_request(work: Work, request: ReviewRequested, directory: Directory) -> Iterator[Breach]:
+    if request.review_id in work.reviews:
+        detail = f"review {request.review_id} was asked for before; use a new id"
+        yield Breach(rule="review-open", detail=detail, field="data.review_id")
+    yield from _check_object(work, request.output_id, request.output_dig)
+    for candidate in request.candidates:
+        if not directory.is_here(candidate):
+            detail = f"{candidate} is not registered or has left"
+            yield Breach(rule="unregistered-actor", detail=detail, field="data.candidates")
+    drawn = request.sampling
+    if drawn is not None and drawn.seed is not None and drawn.drawn != draw(drawn.seed, request.output_dig):
+        detail = f"the seed {drawn.seed} does not draw {drawn.drawn} for {request.output_dig[:19]}…"
+        yield Breach(rule="review-sampling", detail=detail, field="data.sampling")
+
+
+def _check_object(work: Work, output_id: str, dig: str) -> Iterator[Breach]:
+    made = work.outputs.get(output_id)
+    if made is None or made.output.dig != dig:
+        detail = f"{output_id} is not an output with the digest {dig[:19]}…"
+        yield Breach(rule="review-digest", detail=detail, field="data.output_dig")
+
+
 def _check_verdict(work: Work, verdict: WorkReviewed, event: Event, directory: Directory) -> Iterator[Breach]:
     reviewer = verdict.reviewer
     made, review = work.outputs.get(verdict.output_id), work.reviews.get(verdict.review_id)
-    if not directory.is_here(reviewer):
-        detail = f"{reviewer} is not registered or has left"
-        yield Breach(rule="unregistered-actor", detail=detail, field="data.reviewer")
-    made_it = made is not None and reviewer in made.makers
-    if made_it and verdict.verdict != "waived":
-        detail = f"{reviewer} made {verdict.output_id}; somebody else reviews it"
-        yield Breach(rule="self-review", detail=detail, field="data.reviewer")
     if made is None or made.output.dig != verdict.output_dig:
         now = f"is now {made.output.dig[:19]}…" if made is not None else "is not there"
         detail = f"{verdict.output_id} {now}; the verdict is about {verdict.output_dig[:19]}…"
@@ -129,39 +239,134 @@ def _check_verdict(work: Work, verdict: WorkReviewed, event: Event, directory: D
     if (verdict.verdict == "edited") != (new is not None) or (new is not None and new.output_id != verdict.output_id):
         detail = f"the verdict edited, and no other, says what {verdict.output_id} is now (new_output)"
         yield Breach(rule="review-digest", detail=detail, field="data.new_output")
+    if verdict.verdict == "waived":
+        yield from _check_waiver(work, verdict, event, directory)
+    else:
+        yield from _check_maker(work, verdict.output_id, reviewer)
     if review is None or review.status not in ("open", "expired"):
-        state = review.status if review is not None else "not asked for"
-        yield Breach(rule="review-open", detail=f"review {verdict.review_id} is {state}", field="data.review_id")
+        if not directory.is_here(reviewer):
+            yield _unregistered(reviewer)
+        yield _not_open(verdict.review_id, review)
         return
     request = review.request
     if request.output_id != verdict.output_id or request.output_dig != verdict.output_dig:
         detail = f"the review {verdict.review_id} is about {request.output_id} {request.output_dig[:19]}…"
         yield Breach(rule="review-digest", detail=detail, field="data.output_dig")
-    # Who made it is told that already; who waives does not judge.
-    if reviewer in request.excluded and not made_it and verdict.verdict != "waived":
-        detail = f"{reviewer} is excluded from the review {verdict.review_id}"
-        yield Breach(rule="reviewer-excluded", detail=detail, field="data.reviewer")
-    asked = request.candidates
-    if asked and reviewer not in asked and not work.has_authority(reviewer, directory, event.time):
-        detail = f"{reviewer} is not among those asked for {verdict.review_id}: {', '.join(asked)}"
-        yield Breach(rule="reviewer-excluded", detail=detail, field="data.reviewer")
+    yield from _check_reviewer(work, review, reviewer, event, directory, waives=verdict.verdict == "waived")
     if reviewer in review.approved_by:
         yield Breach(rule="review-open", detail=f"{reviewer} has given a verdict in {verdict.review_id} already")
+    elif review.is_taken(reviewer, event.time) and not work.has_authority(reviewer, directory, event.time):
+        yield _taken(verdict.review_id, review)
     if verdict.policy != request.policy:
         detail = f"{verdict.review_id} is under {_named(request.policy)}, the verdict under {_named(verdict.policy)}"
         yield Breach(rule="review-policy", detail=detail, field="data.policy")
+    yield from _check_care(review, verdict, event, directory)
+
+
+def _check_reviewer(
+    work: Work, review: Review, reviewer: str, event: Event, directory: Directory, *, waives: bool = False
+) -> Iterator[Breach]:
+    """Whether `reviewer` may look at it; who waives does not judge, and may have made it."""
+    request = review.request
+    made = work.outputs.get(request.output_id)
+    if not directory.is_here(reviewer):
+        yield _unregistered(reviewer)
+    if isinstance(event.data, ReviewClaimed):
+        yield from _check_maker(work, request.output_id, reviewer)
+    # Who made it is told that already.
+    if reviewer in request.excluded and not waives and not (made is not None and reviewer in made.makers):
+        detail = f"{reviewer} is excluded from the review {request.review_id}"
+        yield Breach(rule="reviewer-excluded", detail=detail, field="data.reviewer")
+    asked = request.candidates
+    stands_in = any(directory.substitute(id, "review", event.time) == reviewer for id in asked)
+    if asked and reviewer not in asked and not stands_in and not work.has_authority(reviewer, directory, event.time):
+        detail = f"{reviewer} is not among those asked for {request.review_id}: {', '.join(asked)}"
+        yield Breach(rule="reviewer-excluded", detail=detail, field="data.reviewer")
     if requires_person(request, directory) and directory.is_here(reviewer) and not directory.is_person(reviewer):
-        detail = f"{reviewer} is of kind {directory.kind(reviewer)}; a person reviews {verdict.output_id}"
+        detail = f"{reviewer} is of kind {directory.kind(reviewer)}; a person reviews {request.output_id}"
         yield Breach(rule="reviewer-human", detail=detail, field="data.reviewer")
-    if verdict.verdict == "waived" and not _may_waive(reviewer, work, event, directory):
-        detail = f"{reviewer} has no authority to waive a review; the owner of the process has, or an admin"
+
+
+def _check_maker(work: Work, output_id: str, reviewer: str) -> Iterator[Breach]:
+    made = work.outputs.get(output_id)
+    if made is not None and reviewer in made.makers:
+        detail = f"{reviewer} made {output_id}, or what it replaces; somebody else reviews it"
+        yield Breach(rule="self-review", detail=detail, field="data.reviewer")
+
+
+def _check_waiver(work: Work, verdict: WorkReviewed, event: Event, directory: Directory) -> Iterator[Breach]:
+    if not _may_waive(verdict.reviewer, work, event, directory):
+        detail = (
+            f"{verdict.reviewer} has no authority to waive a review; the owner of the process has, an admin, "
+            "and whom a policy of kind authority names"
+        )
         yield Breach(rule="control-bypassed", detail=detail, field="data.verdict")
+    if not (verdict.authority or "").strip():
+        detail = f"a waiver says on what ground {verdict.output_id} goes out unreviewed"
+        yield Breach(rule="control-bypassed", detail=detail, field="data.authority")
+
+
+def _check_care(review: Review, verdict: WorkReviewed, event: Event, directory: Directory) -> Iterator[Breach]:
+    rules = rules_of(review.request.policy, directory)
+    if rules is None or not rules.seconds_min or verdict.verdict not in ("approved", "edited"):
+        return
+    claim = review.claims.get(verdict.reviewer)
+    spent: float | None = verdict.seconds_spent
+    # What stands on the log counts before what somebody says of themselves.
+    if claim is not None:
+        watched = (event.time - claim.since).total_seconds()
+        spent = watched if spent is None else min(spent, watched)
+    if spent is not None and spent * SUSPECT < rules.seconds_min:
+        detail = (
+            f"{verdict.reviewer} looked at {verdict.output_id} for {spent:.0f} s; "
+            f"a look with care takes {rules.seconds_min} s"
+        )
+        yield Breach(rule="rubber-stamp-suspected", detail=detail, field="data.seconds_spent")
+
+
+def _unregistered(reviewer: str) -> Breach:
+    return Breach(rule="unregistered-actor", detail=f"{reviewer} is not registered or has left", field="data.reviewer")
+
+
+def _not_open(id: str, review: Review | None) -> Breach:
+    state = review.status.replace("_", " ") if review is not None else "not asked for"
+    return Breach(rule="review-open", detail=f"review {id} is {state}", field="data.review_id")
+
+
+def _taken(id: str, review: Review) -> Breach:
+    others = ", ".join(dict.fromkeys((*review.approved_by, *review.claims)))
+    detail = f"{id} wants {review.request.required}, and has {others} already"
+    return Breach(rule="review-claimed", detail=detail, field="data.reviewer")
+
+
+def _actor(event: Event) -> str | None:
+    """Who asked for it at a command door; of a fact nobody knows."""
+    return event.authid if event.authtype in ("user", "service_account") else None
+
+
+def _drawn_here(event: Event) -> bool:
+    """Whether a service drew, as it does for a command. Who reports a draw may have tried seeds until one suited."""
+    return event.source == f"/attorn/participant/{event.authid}"
+
+
+def _may_withdraw(work: Work, review: Review, event: Event, directory: Directory) -> bool:
+    by = _actor(event)
+    asked = by is not None and by == review.asked_by and directory.is_person(by)
+    return by is None or asked or work.has_authority(by, directory, event.time)
 
 
 def _may_waive(reviewer: str, work: Work, event: Event, directory: Directory) -> bool:
     process = directory.process(work.process.id) if work.process is not None else None
     owns = process is not None and reviewer in (process.owner, directory.successor(process.owner))
-    return directory.is_person(reviewer) and (owns or directory.holds(reviewer, "admin", at=event.time))
+    named = {
+        person
+        for id in directory.policies
+        if (policy := directory.policy_in_force(id, event.time)) is not None and policy.rules.authority is not None
+        for target in policy.rules.authority.may_waive_review
+        for person in directory.persons(target)
+    }
+    may = owns or reviewer in named or directory.holds(reviewer, "admin", at=event.time)
+    return directory.is_person(reviewer) and may
 
 
 def _counts(work: Work, review: Review, verdict: WorkReviewed) -> bool:
@@ -192,6 +397,20 @@ def _judged(work: Work, review: Review, verdict: WorkReviewed) -> Review:
             return replace(review, request=request, status="met" if met else "open", approved_by=approved)
 
 
+def _unclaimed(review: Review, reviewer: str) -> Review:
+    claims = {id: looking for id, looking in review.claims.items() if id != reviewer}
+    return msgspec.structs.replace(review, claims=claims)
+
+
+def _overtake(work: Work) -> Work:
+    """Whoever reported it said nothing of the reviews: of bytes that are no more, they say nothing any more."""
+    for id, review in work.reviews.items():
+        made = work.outputs.get(review.request.output_id)
+        if review.stands and (made is None or made.output.dig != review.request.output_dig):
+            work = _end(work, id, "invalidated")
+    return work
+
+
 def _with(work: Work, review: Review) -> Work:
     # At the end, so that the reviews stand in the order in which they were decided.
     others = {id: other for id, other in work.reviews.items() if id != review.request.review_id}
@@ -203,6 +422,5 @@ def _end(work: Work, id: str, status: ReviewStatus) -> Work:
     return work if review is None else _with(work, msgspec.structs.replace(review, status=status))
 
 
-def _named(policy: object) -> str:
-    id, version = getattr(policy, "id", None), getattr(policy, "version", None)
-    return f"{id} version {version}" if id is not None else "no policy"
+def _named(policy: Pinned | None) -> str:
+    return f"{policy.id} version {policy.version}" if policy is not None else "no policy"

@@ -9,7 +9,7 @@ from attorn.contracts.envelope import Event
 from attorn.contracts.refusal import Breach
 from attorn.contracts.source import RegisterSource, SourceRegistered
 from attorn.projections.directory import Directory
-from attorn.services.participant.model import check_actor
+from attorn.services.participant.authority import check_actor
 from attorn.services.transact import Context
 
 
@@ -29,7 +29,7 @@ def decide(source: Source, command: RegisterSource, context: Context) -> Sequenc
 
 def check(source: Source, event: Event, directory: Directory) -> Iterator[Breach]:
     """Which rules about sources `event` breaks."""
-    yield from check_actor(event)
+    yield from check_actor(event, directory)
     if isinstance(event.data, SourceRegistered) and not directory.is_person(event.data.custodian):
         detail = f"{event.data.custodian} is not a person who is here; {event.subject} needs one as its custodian"
         yield Breach(rule="custodian-human", detail=detail, field="data.custodian")

@@ -5,17 +5,24 @@ from typing import Final
 from faststream.nats import NatsBroker
 
 from attorn.contracts.accountability import OfferAccountability, TransferAccountability
-from attorn.contracts.context import AddNote
+from attorn.contracts.context import AddNote, ShareContext
+from attorn.contracts.deadline import SetDeadline
 from attorn.contracts.work import (
     AssignWork,
     CancelWork,
     ClarifyWork,
     CompleteWork,
+    DeclineWork,
     DefineWork,
     FailWork,
     ReadyWork,
     ReopenWork,
+    ReprioritizeWork,
+    ResumeWork,
     SubmitWork,
+    SupersedeWork,
+    SuspendWork,
+    UnassignWork,
     VerifyWork,
 )
 from attorn.services.command_door import Clock, serve
@@ -26,15 +33,23 @@ COMMANDS: Final = (
     DefineWork,
     ClarifyWork,
     ReadyWork,
+    ReprioritizeWork,
+    SetDeadline,
     AssignWork,
+    UnassignWork,
+    DeclineWork,
+    SuspendWork,
+    ResumeWork,
     SubmitWork,
     VerifyWork,
     CompleteWork,
     ReopenWork,
     CancelWork,
     FailWork,
+    SupersedeWork,
     OfferAccountability,
     TransferAccountability,
+    ShareContext,
     AddNote,
 )
 

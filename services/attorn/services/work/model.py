@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -13,7 +14,16 @@ from attorn.contracts.accountability import (
     TransferAccountability,
 )
 from attorn.contracts.claim import ClaimAcquired, ClaimExpired, ClaimReleased, ClaimRevoked
-from attorn.contracts.context import AddNote, NoteAdded
+from attorn.contracts.context import AddNote, ContextShared, NoteAdded, ShareContext
+from attorn.contracts.deadline import DeadlineSet, SetDeadline
+from attorn.contracts.delegation import WorkDelegated
+from attorn.contracts.dependency import (
+    DependencyAdded,
+    DependencyBroken,
+    DependencySatisfied,
+    WorkBlocked,
+    WorkUnblocked,
+)
 from attorn.contracts.envelope import Event
 from attorn.contracts.execution import ExecutionStarted
 from attorn.contracts.handover import HandoverAccepted
@@ -28,11 +38,17 @@ from attorn.contracts.work import (
     ClarifyWork,
     CompleteWork,
     CriterionVerdict,
+    DeclineWork,
     DefineWork,
     FailWork,
     ReadyWork,
     ReopenWork,
+    ReprioritizeWork,
+    ResumeWork,
     SubmitWork,
+    SupersedeWork,
+    SuspendWork,
+    UnassignWork,
     VerifyWork,
     WorkAssigned,
     WorkCancelled,
@@ -43,47 +59,76 @@ from attorn.contracts.work import (
     WorkFailed,
     WorkReadied,
     WorkReopened,
+    WorkReprioritized,
+    WorkResumed,
     WorkSubmitted,
+    WorkSuperseded,
+    WorkSuspended,
     WorkUnassigned,
     WorkVerified,
 )
+from attorn.projections import stack
 from attorn.projections.directory import Directory
 from attorn.projections.lifecycle import follows, step
 from attorn.services.transact import Context
+from attorn.services.work import route
 from attorn.services.work.state import Work
 
 WorkCommand: TypeAlias = (
     DefineWork
     | ClarifyWork
     | ReadyWork
+    | ReprioritizeWork
+    | SetDeadline
     | AssignWork
+    | UnassignWork
+    | DeclineWork
+    | SuspendWork
+    | ResumeWork
     | SubmitWork
     | VerifyWork
     | CompleteWork
     | ReopenWork
     | CancelWork
     | FailWork
+    | SupersedeWork
     | OfferAccountability
     | TransferAccountability
+    | ShareContext
     | AddNote
 )
 
 PINNED: Final = frozenset({"accountable", "process", "parent_id", "trigger", "review_policy", "escalation_policy"})
-CLARIFIABLE: Final = frozenset(WorkDefined.__struct_fields__) - PINNED
-"""What a clarification may change; who answers moves by a transfer, process and policies are pinned for good."""
+RELATED: Final = frozenset({"depends_on", "dedup_key"})
+CLARIFIABLE: Final = frozenset(WorkDefined.__struct_fields__) - PINNED - RELATED
+"""What a clarification may change; who answers moves by a transfer, process and policies are pinned for good.
+
+What the work is to other work is not said more exactly, but changed: a dependency is added, satisfied or broken.
+"""
 
 initial = Work()
 
 _MOVED_UNDER_A_MANDATE: Final = (
     WorkClarified,
     WorkReadied,
+    WorkReprioritized,
+    DeadlineSet,
     WorkAssigned,
+    WorkUnassigned,
+    WorkSuspended,
+    WorkResumed,
     WorkSubmitted,
     WorkVerified,
     WorkCompleted,
     WorkReopened,
     WorkCancelled,
     WorkFailed,
+    WorkSuperseded,
+    DependencyAdded,
+    DependencySatisfied,
+    DependencyBroken,
+    WorkBlocked,
+    WorkUnblocked,
     ReviewRequested,
     OutputReleased,
     OutputWithdrawn,
@@ -97,15 +142,35 @@ def decide(work: Work, command: WorkCommand, context: Context) -> Sequence[msgsp
     match command:
         case DefineWork():
             defined = _define(command, context)
-            return [] if work.definition == defined else [defined]
+            waits = (DependencyAdded(on=on) for on in dict.fromkeys(defined.depends_on))
+            return [] if work.definition == defined else [defined, *waits]
         case ClarifyWork(changes=changes, reason=reason):
             return _clarify(work, changes, reason)
         case ReadyWork(why=why, what=what, who=who, when=when, how=how):
-            said = {"why": why, "what": what, "who": who, "when": when, "how": how}
-            return [] if life.state == "ready" else [WorkReadied(**said, missing=_missing(work, said))]
-        case AssignWork(executor=executor, mode=mode, reason=reason):
-            held = life.state == "claimed" and work.executor == executor
-            return [] if held else [WorkAssigned(executor=executor, mode=mode, reason=reason)]
+            readied = WorkReadied(why=why, what=what, who=who, when=when, how=how)
+            known = life.state == "ready" or (bool(life.pauses) and life.back == "ready")
+            missing = stack.missing(work.definition, readied)
+            return [] if known else [msgspec.structs.replace(readied, missing=missing)]
+        case ReprioritizeWork(priority=priority, reason=reason):
+            old = work.definition.priority if work.definition is not None else None
+            return [] if priority == old else [WorkReprioritized(old=old, new=priority, reason=reason)]
+        case SetDeadline(kind=kind, new=new, reason=reason):
+            due = _deadline(work, kind)
+            same = due == new and work.definition is not None
+            return [] if same else [DeadlineSet(kind=kind, old=due, new=new, reason=reason)]
+        case AssignWork():
+            return route.assign(work, command, context)
+        case UnassignWork(reason=reason):
+            free = life.state == "ready" and work.executor is None
+            return [] if free else [WorkUnassigned(executor=work.executor, reason=reason)]
+        case DeclineWork(reason=reason):
+            free = life.state == "ready" and work.executor is None
+            return [] if free else [WorkDeclined(executor=context.actor, reason=reason)]
+        case SuspendWork(reason=reason, until=until):
+            return [] if "suspended" in life.pauses else [WorkSuspended(reason=reason, until=until)]
+        case ResumeWork(reason=reason):
+            rests = not life.state or "suspended" in life.pauses
+            return [WorkResumed(reason=reason)] if rests else []
         case SubmitWork(outputs=outputs, note=note):
             outputs = outputs or tuple(id for id, made in work.outputs.items() if not made.withdrawn)
             return [] if life.state == "submitted" else [WorkSubmitted(outputs=outputs, note=note)]
@@ -122,6 +187,8 @@ def decide(work: Work, command: WorkCommand, context: Context) -> Sequence[msgsp
         case FailWork(error_class=error_class, retryable=retryable, reason=reason):
             failed = WorkFailed(error_class=error_class, retryable=retryable, reason=reason)
             return [] if life.state == "failed" else [failed]
+        case SupersedeWork(duplicate_of=other, reason=reason):
+            return [] if life.state == "superseded" else [WorkSuperseded(duplicate_of=other, reason=reason)]
         case OfferAccountability(to=to, reason=reason):
             answers = work.answers(context.directory).person
             if to in (answers, work.offered_to):
@@ -135,6 +202,8 @@ def decide(work: Work, command: WorkCommand, context: Context) -> Sequence[msgsp
             _require_no_system(context)
             accepted = context.actor if basis == "accepted" else None
             return [AccountabilityTransferred(from_=answers, to=to, accepted_by=accepted, basis=basis, reason=reason)]
+        case ShareContext(ref=ref, note=note):
+            return [] if ref in work.context else [ContextShared(ref=ref, note=note)]
         case AddNote():
             return [NoteAdded(text=command.text)]
 
@@ -167,8 +236,27 @@ def check(work: Work, event: Event, directory: Directory) -> Iterator[Breach]:
             yield from _check_transfer(work, data, event, directory)
         case WorkVerified():
             yield from _check_verification(work, data, event, directory)
+        case WorkReadied():
+            for entry in stack.unmet(_required(work, directory), work.definition, data):
+                detail = f"{event.subject} is not ready: {entry[:200]!r} is not answered"
+                yield Breach(rule="not-ready", detail=detail)
+        case WorkDelegated() | ExecutionStarted():
+            yield from _check_ready(work, event, directory)
+        case WorkDeclined(executor=executor):
+            who = executor or event.authid
+            if who != work.executor and who not in directory.members(work.executor or ""):
+                detail = f"{who} is not to carry {event.subject} out; {work.executor or 'nobody'} is"
+                yield Breach(rule="executor-only", detail=detail, field="data.executor")
+        case WorkSuperseded(duplicate_of=str(other)):
+            if other == event.subject.partition("/")[2]:
+                detail = f"{other} cannot take its own place"
+                yield Breach(rule="relation-cycle", detail=detail, field="data.duplicate_of")
         case WorkCompleted():
             yield from _check_criteria(work, work.verdicts)
+            parts = directory.relations.open_parts(event.subject.partition("/")[2])
+            if parts:
+                detail = f"{', '.join(parts[:5])}{' and more' if parts[5:] else ''}, a part of it, has not ended"
+                yield Breach(rule="criteria-open", detail=detail)
             for id, escalation in work.escalations.items():
                 if escalation.raised.blocking and escalation.is_open:
                     detail = f"the blocking escalation {id} is {escalation.status}; resolve or cancel it first"
@@ -197,11 +285,23 @@ def evolve(work: Work, event: Event) -> Work:
             return work if work.definition is not None else replace(work, definition=data, named=accountable)
         case WorkClarified(changes=changes) if work.definition is not None:
             return replace(work, definition=_clarified(work.definition, changes))
+        case WorkReprioritized(new=new) if work.definition is not None:
+            return replace(work, definition=replace(work.definition, priority=new))
+        case DeadlineSet(kind=kind, new=new) if work.definition is not None:
+            field = "due_at" if kind == "completion" else "start_by"
+            return replace(work, definition=replace(work.definition, **{field: new}))
+        case WorkReadied():
+            return replace(work, readied=data)
+        case ContextShared(ref=ref):
+            return replace(work, context=(*work.context, ref))
         case WorkAssigned(executor=executor) | ClaimAcquired(holder=executor) | HandoverAccepted(to=executor):
             return replace(work, executor=executor)
         case ExecutionStarted(executor=executor):
             return replace(work, executor=executor)
-        case ClaimReleased() | ClaimExpired() | ClaimRevoked() | WorkDeclined() | WorkUnassigned():
+        case WorkDeclined(executor=executor):
+            who = executor or work.executor or ""
+            return replace(work, executor=None, declined_by=(*(d for d in work.declined_by if d != who), who))
+        case ClaimReleased() | ClaimExpired() | ClaimRevoked() | WorkUnassigned():
             return replace(work, executor=None)
         case AccountabilityOffered(to=to):
             return replace(work, offered_to=to)
@@ -210,7 +310,7 @@ def evolve(work: Work, event: Event) -> Work:
         case WorkVerified(criteria=criteria):
             return replace(work, verdicts=work.verdicts | {c.id: c.result for c in criteria})
         case WorkReopened():
-            return replace(work, executor=None, verdicts={})
+            return replace(work, executor=None, verdicts={}, readied=None, declined_by=())
         case _:
             return work
 
@@ -268,6 +368,7 @@ def _check_definition(work: Work, data: WorkDefined, event: Event, directory: Di
         yield Breach(rule="defined-once", detail=f"{event.subject} is defined already")
     if not directory.is_person(data.accountable):
         yield Breach(rule="accountable-human", detail=_no_person(data.accountable, directory), field="data.accountable")
+    yield from _check_relations(data, event.subject.partition("/")[2], directory)
     for field in ("candidates", "contributors"):
         for who in getattr(data, field):
             if not directory.is_here(who):
@@ -281,6 +382,36 @@ def _check_definition(work: Work, data: WorkDefined, event: Event, directory: Di
             yield Breach(rule="unpublished", detail=f"process {id} version {version} is retired", field="data.process")
     for field in ("review_policy", "escalation_policy"):
         yield from check_policy(getattr(data, field), field, directory)
+
+
+def _check_relations(data: WorkDefined, work: str, directory: Directory) -> Iterator[Breach]:
+    if data.parent_id is not None and directory.relations.is_part_of(data.parent_id, work):
+        detail = f"{work} cannot be a part of {data.parent_id}, which is a part of it"
+        yield Breach(rule="relation-cycle", detail=detail, field="data.parent_id")
+    if data.dedup_key is not None:
+        same = directory.relations.duplicates(work, data.dedup_key)
+        if same:
+            detail = f"{same[0]} is to do the same ({data.dedup_key}) and has not ended"
+            yield Breach(rule="duplicate-effort", detail=detail, field="data.dedup_key")
+
+
+def _check_ready(work: Work, event: Event, directory: Directory) -> Iterator[Breach]:
+    """Whether work is ready to be taken up, where its process says what that takes."""
+    required = _required(work, directory)
+    if not required or work.life.cycle > 1:
+        return  # what is done once more was ready before
+    reasons = [f"{entry[:80]!r} is not answered" for entry in stack.unmet(required, work.definition, work.readied)]
+    if not reasons and work.readied is None:
+        reasons = ["nobody has said that it is"]
+    if reasons:
+        yield Breach(rule="not-ready", detail=f"{event.subject} is not ready: {', '.join(reasons)}")
+
+
+def _required(work: Work, directory: Directory) -> Sequence[str]:
+    """The definition of ready of the version of the process that the work is pinned to."""
+    pinned = work.process
+    process = directory.process(pinned.id, pinned.version) if pinned is not None else None
+    return process.definition_of_ready if process is not None else ()
 
 
 def _check_clarification(work: Work, changes: Mapping[str, Change]) -> Iterator[Breach]:
@@ -334,7 +465,17 @@ def _check_transfer(
         elif work.offered_to != data.to:
             detail = f"{event.subject} was not offered to {data.to}; who answers for it offers it first"
             yield Breach(rule="accountability-chain", detail=detail, field="data.to")
-    elif event.authtype != "system" and not work.has_authority(event.authid or "", directory, event.time):
+        return
+    if data.basis == "absence":
+        answers = work.answers(directory).person or ""
+        stands_in = directory.substitute(answers, "accountability", event.time)
+        if stands_in == answers or stands_in != data.to:
+            who = f"{stands_in or 'nobody'} stands in" if stands_in != answers else f"{answers or 'nobody'} is not away"
+            detail = f"{data.to} does not stand in for {answers or 'nobody'} in what they answer for; {who}"
+            yield Breach(rule="accountability-chain", detail=detail, field="data.to")
+        if event.authid == data.to:
+            return  # whoever was named to stand in needs nobody else's word for it
+    if event.authtype != "system" and not work.has_authority(event.authid or "", directory, event.time):
         yield _no_authority(work, event.authid or "nobody", event, directory)
 
 
@@ -401,18 +542,10 @@ def _default(name: str) -> Any:
     return None if field.default is msgspec.NODEFAULT else msgspec.to_builtins(field.default)
 
 
-def _missing(work: Work, said: Mapping[str, str]) -> tuple[Any, ...]:
-    defined = work.definition
-    if defined is None:
-        return tuple(layer for layer, answer in said.items() if not answer)
-    answered = {
-        "why": defined.purpose.why or defined.purpose.outcome_id,
-        "what": defined.scope.included or defined.acceptance_criteria or defined.requirements,
-        "who": defined.accountable,
-        "when": defined.due_at or defined.start_by,
-        "how": defined.method.instructions or defined.method.tools,
-    }
-    return tuple(layer for layer, answer in answered.items() if not answer and not said[layer])
+def _deadline(work: Work, kind: str) -> datetime | None:
+    if work.definition is None:
+        return None
+    return work.definition.due_at if kind == "completion" else work.definition.start_by
 
 
 def _fact(event: Event) -> str:

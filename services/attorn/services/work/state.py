@@ -3,29 +3,58 @@
 Folded from the item's own stream alone; who is a person, and who answers after whom, is the directory's.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Literal, TypeAlias
 
 import msgspec
 
+from attorn.contracts.decision import DecisionMade, DecisionRequested, RecommendationAnswered, RecommendationMade
 from attorn.contracts.delegation import WorkDelegated
 from attorn.contracts.escalation import EscalationAcknowledged, EscalationAnswered, EscalationResolved, WorkEscalated
-from attorn.contracts.execution import ExecutionInputProvided, ExecutionInputRequired, WorkExecuted
-from attorn.contracts.ids import Pinned
-from attorn.contracts.output import Output
-from attorn.contracts.review import ReviewRequested, WorkReviewed
-from attorn.contracts.work import WorkDefined
+from attorn.contracts.execution import (
+    ActionResult,
+    ExecutionInputProvided,
+    ExecutionInputRequired,
+    ExecutionStarted,
+    WorkExecuted,
+)
+from attorn.contracts.handover import HandoverOffered
+from attorn.contracts.ids import Pinned, Ref
+from attorn.contracts.output import Output, OutputValidated
+from attorn.contracts.review import ReviewRequested, ReviewSkipped, WorkReviewed, draw
+from attorn.contracts.work import WorkDefined, WorkReadied
 from attorn.projections.directory import Answer, Directory
 from attorn.projections.lifecycle import Lifecycle
 
 DelegationStatus: TypeAlias = Literal["granted", "accepted", "declined", "suspended", "revoked", "expired", "exhausted"]
 ReviewStatus: TypeAlias = Literal["open", "met", "sent_back", "waived", "invalidated", "withdrawn", "expired"]
+HandoverStatus: TypeAlias = Literal["open", "accepted", "declined", "expired"]
+DependencyStatus: TypeAlias = Literal["open", "satisfied", "broken"]
 EscalationStatus: TypeAlias = Literal["open", "acknowledged", "answered", "resolved", "cancelled"]
 
 
+class Spent(msgspec.Struct, frozen=True):
+    """What was used up under a delegation, and under all that descend from it; money by currency.
+
+    `elapsed` is the time of the executions that are over.
+    """
+
+    uses: int = 0
+    actions: int = 0
+    tokens: int = 0
+    money: dict[str, Decimal] = {}
+    elapsed: timedelta = timedelta()
+
+
 class Delegation(msgspec.Struct, frozen=True):
+    """What was entrusted; while it rests, `rests_since` is what it was before, and `rests_with` what it rests with."""
+
     terms: WorkDelegated
     status: DelegationStatus = "granted"
+    spent: Spent = Spent()
+    rests_since: DelegationStatus | None = None
+    rests_with: str | None = None
 
     def is_live(self, at: datetime) -> bool:
         """Whether the delegate may act under it at that time."""
@@ -38,11 +67,19 @@ class Delegation(msgspec.Struct, frozen=True):
 
 
 class Execution(msgspec.Struct, frozen=True):
-    """Somebody at work; over when `ended` says how."""
+    """Somebody at work; over when `ended` says how.
+
+    `approved` is the question by which a person approved of the plan as it is; `due` are the conditions that said
+    that somebody had to be asked, and nobody was yet.
+    """
 
     executor: str
     delegation_id: str | None = None
     ended: WorkExecuted | None = None
+    started: ExecutionStarted | None = None
+    started_at: datetime | None = None
+    approved: str | None = None
+    due: tuple[str, ...] = ()
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -55,7 +92,8 @@ class Question(msgspec.Struct, frozen=True):
 class Made(msgspec.Struct, frozen=True):
     """An output as it is now, and all who made it so.
 
-    `handed_over`: it is a result of the work, not a draft or what a failed execution left behind.
+    `handed_over`: it is a result of the work, not a draft or what a failed execution left behind. `checks` are the
+    newest results, by criterion, of holding these bytes against it.
     """
 
     output: Output
@@ -63,33 +101,101 @@ class Made(msgspec.Struct, frozen=True):
     handed_over: bool = False
     released: bool = False
     withdrawn: bool = False
+    execution_id: str | None = None
+    checks: dict[str, OutputValidated] = {}
+
+
+class Recommendation(msgspec.Struct, frozen=True):
+    """What somebody would do, and what was said to that."""
+
+    made: RecommendationMade
+    by: str | None = None
+    answered: RecommendationAnswered | None = None
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """A choice that is somebody's to make, and how they made it."""
+
+    asked: DecisionRequested
+    made: DecisionMade | None = None
+
+
+class Looking(msgspec.Struct, frozen=True):
+    """Since when somebody looks at an output, and until when nobody else need to."""
+
+    since: datetime
+    until: datetime | None = None
+
+    def is_live(self, at: datetime) -> bool:
+        return self.until is None or at <= self.until
 
 
 class Review(msgspec.Struct, frozen=True):
-    """A review that was asked for, with who has approved so far, and every verdict that was given."""
+    """A review that was asked for, with who has approved so far, and every verdict that was given.
+
+    `claims` are those who look at the output, `asked_by` is who asked for the review.
+    """
 
     request: ReviewRequested
     status: ReviewStatus = "open"
     approved_by: tuple[str, ...] = ()
     verdicts: tuple[WorkReviewed, ...] = ()
+    claims: dict[str, Looking] = {}
+    asked_by: str | None = None
+
+    @property
+    def stands(self) -> bool:
+        """Whether it would say something about the output, or will, as long as the output stays what it is."""
+        return self.status in ("open", "expired", "met", "waived")
+
+    def is_taken(self, reviewer: str, at: datetime) -> bool:
+        """Whether as many as are wanted, and `reviewer` not among them, look at the output or have approved it."""
+        others = {id for id, looking in self.claims.items() if looking.is_live(at)} | set(self.approved_by)
+        return reviewer not in others and len(others) >= self.request.required
 
 
 class Escalation(msgspec.Struct, frozen=True):
-    """What was raised, and the newest word of each kind about it."""
+    """What was raised, and the newest word of each kind about it.
+
+    `rung` is the step of the ladder that it is on, 0 before anybody was told; `asked` are all who were told, and
+    `told` those who were told last. While it is open, `next_rung_at` says when something happens next.
+    """
 
     raised: WorkEscalated
     status: EscalationStatus = "open"
     acknowledged: EscalationAcknowledged | None = None
     answered: EscalationAnswered | None = None
     resolved: EscalationResolved | None = None
+    rung: int = 0
+    round: int = 1
+    told: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
+    next_rung_at: datetime | None = None
 
     @property
     def is_open(self) -> bool:
         return self.status not in ("resolved", "cancelled")
 
 
+class Handover(msgspec.Struct, frozen=True):
+    """An offer to go on with the work, and what became of it."""
+
+    offered: HandoverOffered
+    status: HandoverStatus = "open"
+
+    def is_open(self, at: datetime) -> bool:
+        """Whether it can be answered at that time."""
+        by = self.offered.respond_by
+        return self.status == "open" and (by is None or at <= by)
+
+
 class Work(msgspec.Struct, frozen=True, tag="work"):
-    """`named` is who answers by the item's own events; `source` is who reported an item that nobody defined."""
+    """`named` is who answers by the item's own events; `source` is who reported an item that nobody defined.
+
+    `readied` is what was said when it was made ready in this cycle. `blocked`: somebody said so, beside what it depends
+    on. `fences` are, of executions under a claim, the claim and the fence; `changed` is how each change of something
+    outside ended last, by what was done with what.
+    """
 
     life: Lifecycle = Lifecycle()
     definition: WorkDefined | None = None
@@ -101,9 +207,20 @@ class Work(msgspec.Struct, frozen=True, tag="work"):
     delegations: dict[str, Delegation] = {}
     executions: dict[str, Execution] = {}
     questions: dict[str, Question] = {}
+    recommendations: dict[str, Recommendation] = {}
+    decisions: dict[str, Decision] = {}
     outputs: dict[str, Made] = {}
     reviews: dict[str, Review] = {}
+    skipped: dict[str, ReviewSkipped] = {}
     escalations: dict[str, Escalation] = {}
+    declined_by: tuple[str, ...] = ()
+    readied: WorkReadied | None = None
+    blocked: bool = False
+    dependencies: dict[str, DependencyStatus] = {}
+    handovers: dict[str, Handover] = {}
+    context: tuple[Ref, ...] = ()
+    fences: dict[str, tuple[str, int | None]] = {}
+    changed: dict[str, ActionResult] = {}
 
     @property
     def process(self) -> Pinned | None:
@@ -160,7 +277,8 @@ class Work(msgspec.Struct, frozen=True, tag="work"):
         if waiting:
             return f"{now} waits for a verdict in the review {waiting[0]}"
         if not about:
-            return f"{now} has no approved review; ask for one" if self.wants_review(directory) else None
+            wanted = self.wants_review(directory) and not self.was_spared(made.output, directory)
+            return f"{now} has no approved review; ask for one" if wanted else None
         last = about[-1]
         match last.status:
             case "met":
@@ -174,6 +292,25 @@ class Work(msgspec.Struct, frozen=True, tag="work"):
             case _:
                 return f"{now} has no approved review: {last.request.review_id} is {last.status.replace('_', ' ')}"
 
+    def was_spared(self, output: Output, directory: Directory) -> bool:
+        """Whether the pinned policy's sample left these bytes out, by a draw that comes out the same again."""
+        skipped = self.skipped.get(output.output_id)
+        return skipped is not None and skipped.output_dig == output.dig and self.may_skip(skipped, directory)
+
+    def may_skip(self, skipped: ReviewSkipped, directory: Directory) -> bool:
+        """Whether the policy that is pinned to this work, and that draw, leave these bytes without a review."""
+        pinned = self.definition.review_policy if self.definition is not None else None
+        policy = directory.policy(pinned.id, pinned.version) if pinned is not None else None
+        rules, drawn = policy.rules.review if policy is not None else None, skipped.sampling
+        return (
+            rules is not None
+            and skipped.policy == pinned
+            and drawn.rate == rules.sample_rate
+            and drawn.seed is not None
+            and drawn.drawn == draw(drawn.seed, skipped.output_dig)
+            and drawn.drawn >= drawn.rate
+        )
+
     def may_ever_waive(self, who: str, directory: Directory) -> bool:
         """Whether `who` is a person who has, or had, the authority to waive a review of this work.
 
@@ -181,8 +318,10 @@ class Work(msgspec.Struct, frozen=True, tag="work"):
         """
         process = directory.processes.get(self.process.id) if self.process is not None else None
         owned = process is not None and any(fact.value.owner == who for fact in process.versions)
-        admin = any(f.value.participant == who and f.value.role == "admin" and f.value.granted for f in directory.roles)
-        return directory.kind(who) == "human" and (owned or admin)
+        roles = {f.value.role for f in directory.roles if f.value.participant == who and f.value.granted}
+        named = {target for versions in directory.policies.values() for fact in versions if fact.value.rules.authority
+                 for target in fact.value.rules.authority.may_waive_review}  # fmt: skip
+        return directory.kind(who) == "human" and (owned or "admin" in roles or bool(named & {who, *roles}))
 
 
 def requires_person(request: ReviewRequested, directory: Directory) -> bool:

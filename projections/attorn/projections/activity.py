@@ -1,0 +1,220 @@
+"""Visibility: what each participant did, day by day, people and agents alike; and each execution with what it used.
+
+What somebody did is counted under them and the day. What a system reports of an execution, its actions and outputs, is
+counted under the execution and the day: it was done by whoever carries that out, and the event does not say who; the
+two are added when they are asked for.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, Literal, TypeAlias
+
+import msgspec
+
+from attorn.contracts import (
+    accountability,
+    context,
+    decision,
+    delegation,
+    escalation,
+    execution,
+    handover,
+    output,
+    review,
+    work,
+)
+from attorn.contracts.envelope import Recorded
+
+NAME = "activity"
+VERSION = 1
+INDEXES = (("who", "until"), ("delegation",))
+
+Kind: TypeAlias = Literal["execution", "in execution", "day"]
+
+
+class Row(msgspec.Struct, frozen=True, gc=False):
+    """An execution, `W-1/x-1`; what was done in it on one day, `W-1/x-1/2026-01-05`; or what a participant did on one.
+
+    `day` is that day in UTC, of an execution the one on which it began; `until` the last on which anything happened in
+    it. `did` counts by what was done, and `outputs` by who made them: human, ai, ai_assisted, mixed or unsaid.
+    `reported`: a system reported what was done in it.
+    """
+
+    key: str
+    kind: Kind
+    who: str | None
+    day: str
+    until: str
+    did: dict[str, int] = {}
+    outputs: dict[str, int] | None = None
+    work: str | None = None
+    delegation: str | None = None
+    begun_position: int = 0
+    begun_time: datetime | None = None
+    ended_position: int = 0
+    ended_time: datetime | None = None
+    process_version: int | None = None
+    instructions_dig: str | None = None
+    agent_version: str | None = None
+    result: str | None = None
+    error_class: str | None = None
+    reported: bool = False
+    tokens: int = 0
+    human_seconds: int = 0
+    money: str | None = None
+    currency: str | None = None
+
+
+IN_EXECUTION: Final[dict[type, str]] = {
+    execution.ExecutionActionRecorded: "action",
+    execution.ExecutionAdapted: "adaptation",
+    output.OutputProduced: "output produced",
+    execution.WorkExecuted: "execution ended",
+}
+"""What is counted under the execution that it belongs to."""
+
+BY: Final[dict[type, tuple[str, str]]] = {
+    execution.ExecutionStarted: ("execution started", "executor"),
+    execution.ExecutionProgressed: ("progress", "by"),
+    execution.ExecutionGuided: ("guidance", "by"),
+    execution.ExecutionInputRequired: ("question", "by"),
+    execution.ExecutionInputProvided: ("answer", "by"),
+    output.OutputValidated: ("validation", ""),
+    output.OutputReleased: ("release", ""),
+    output.OutputWithdrawn: ("withdrawal", ""),
+    decision.RecommendationMade: ("recommendation", ""),
+    decision.RecommendationAnswered: ("recommendation answered", ""),
+    decision.DecisionRequested: ("decision requested", ""),
+    decision.DecisionMade: ("decision", "decider"),
+    review.WorkReviewed: ("review", "reviewer"),
+    work.WorkDefined: ("definition", ""),
+    work.WorkClarified: ("clarification", ""),
+    work.WorkAssigned: ("assignment", ""),
+    work.WorkSubmitted: ("submission", "by"),
+    work.WorkVerified: ("verification", ""),
+    work.WorkCompleted: ("completion", "by"),
+    work.WorkReopened: ("reopening", ""),
+    delegation.WorkDelegated: ("delegation", "delegator"),
+    handover.HandoverOffered: ("handover offered", "from_"),
+    handover.HandoverAccepted: ("handover accepted", "to"),
+    accountability.AccountabilityTransferred: ("accountability taken", "accepted_by"),
+    escalation.WorkEscalated: ("escalation", "raised_by"),
+    escalation.EscalationAcknowledged: ("escalation taken up", "by"),
+    escalation.EscalationAnswered: ("escalation answered", "by"),
+    escalation.EscalationResolved: ("escalation resolved", "by"),
+    context.ContextShared: ("context", ""),
+    context.NoteAdded: ("note", ""),
+}
+"""What it is called, and the field that says who did it, where the event does; else who was authenticated did it."""
+
+_CALLED: Final[dict[type, str]] = IN_EXECUTION | {event: name for event, (name, _) in BY.items()}
+
+EVENTS: Final[frozenset[type]] = frozenset({*IN_EXECUTION, *BY})
+
+DID: Final = {event.type: name for event, name in (*IN_EXECUTION.items(), *((e, n) for e, (n, _) in BY.items()))}  # type: ignore[attr-defined]
+"""What an event of that type is counted as."""
+
+
+def keys(recorded: Recorded) -> tuple[str, ...]:
+    """The participant and the day, or the execution and the day; and the execution, where it begins or goes on."""
+    event = recorded.event
+    data: Any = event.data
+    told = BY.get(data.__class__)
+    if told is not None:
+        by = (getattr(data, told[1]) if told[1] else None) or event.authid
+        named = (f"{by}/{_day(event.time)}",) if by else ()
+        if data.__class__ is execution.ExecutionStarted and event.subject.startswith("work/"):
+            return (*named, f"{event.subject[5:]}/x/{data.execution_id}")
+        return named
+    kind = data.__class__
+    if kind not in IN_EXECUTION or not event.subject.startswith("work/"):
+        return ()
+    by = None if event.authtype == "system" else event.authid
+    if data.execution_id is None or (by is not None and kind is not execution.WorkExecuted):
+        return (f"{by or event.authid}/{_day(event.time)}",) if event.authid else ()
+    key = f"{event.subject[5:]}/x/{data.execution_id}"
+    return (key, f"{by or key}/{_day(event.time)}")
+
+
+def apply(row: Row | None, recorded: Recorded, key: str) -> Row | None:
+    """What was done until after the event."""
+    event = recorded.event
+    data = event.data
+    first, _, rest = key.partition("/")
+    if not rest.startswith("x/"):
+        return _counted(row, key, "day", first, rest, data)
+    if rest.count("/") == 2:
+        return _counted(row, key, "in execution", None, rest[-10:], data)
+    day = _day(event.time)
+    if row is None:
+        # What is done in an execution that nobody began is by whoever reports it, as far as anybody knows.
+        row = Row(key, "execution", event.authid, day, day, work=first)
+    if data.__class__ is execution.ExecutionStarted:
+        return row if row.begun_position else _begun(row, recorded, data)
+    until, reported = max(day, row.until), row.reported or event.authtype == "system"
+    if data.__class__ is execution.WorkExecuted:
+        return _ended(row, recorded, data, until, reported)
+    return row if until == row.until and reported == row.reported else _replace(row, until=until, reported=reported)
+
+
+def _counted(row: Row | None, key: str, kind: Kind, who: str | None, day: str, data: Any) -> Row:
+    name = _CALLED[data.__class__]
+    made = _made(data)
+    if row is None:
+        return Row(key, kind, who, day, day, {name: 1}, _with(None, made) if made else None)
+    did = {**row.did, name: row.did.get(name, 0) + 1}
+    return Row(key, kind, who, day, day, did, _with(row.outputs, made) if made else row.outputs)
+
+
+def _with(counted: dict[str, int] | None, made: Sequence[output.Output]) -> dict[str, int]:
+    outputs = dict(counted or {})
+    for one in made:
+        outputs[one.contribution or "unsaid"] = outputs.get(one.contribution or "unsaid", 0) + 1
+    return outputs
+
+
+def _made(data: Any) -> Sequence[output.Output]:
+    if isinstance(data, execution.WorkExecuted):
+        return data.outputs
+    return (data.output,) if isinstance(data, output.OutputProduced) else ()
+
+
+def _begun(row: Row, recorded: Recorded, data: execution.ExecutionStarted) -> Row:
+    time = recorded.event.time
+    day, under = _day(time), data.delegation_id
+    return _replace(
+        row,
+        who=data.executor,
+        day=day,
+        until=max(day, row.until),
+        delegation=f"{row.work}/{under}" if under is not None else None,
+        begun_position=recorded.position,
+        begun_time=time,
+        process_version=data.process_version,
+        instructions_dig=data.instructions_dig,
+        agent_version=data.agent_version,
+    )
+
+
+def _ended(row: Row, recorded: Recorded, data: execution.WorkExecuted, until: str, reported: bool) -> Row:
+    cost = data.cost or execution.Cost()
+    return _replace(
+        row,
+        until=until,
+        reported=reported,
+        ended_position=recorded.position,
+        ended_time=recorded.event.time,
+        result=data.result,
+        error_class=data.error_class,
+        tokens=(cost.tokens_in or 0) + (cost.tokens_out or 0),
+        human_seconds=cost.human_seconds or 0,
+        money=cost.money.amount if cost.money is not None else None,
+        currency=cost.money.currency if cost.money is not None else None,
+    )
+
+
+def _day(time: datetime) -> str:
+    return (time if time.tzinfo is UTC else time.astimezone(UTC)).date().isoformat()
+
+
+_replace: Final = msgspec.structs.replace

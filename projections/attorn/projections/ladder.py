@@ -1,0 +1,67 @@
+"""Whom stuck work reaches: the ladder of its policy, rung by rung, with the people who are there now."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from attorn.contracts.escalation import Rung
+from attorn.contracts.ids import Pinned
+from attorn.contracts.policy import EscalationRules
+from attorn.projections.directory import Directory
+
+DEFAULT_ACK_WITHIN: Final = timedelta(hours=1)
+"""How long the person who answers for the work has, where no policy says it."""
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One rung: whom it names, whom that leads to now, and how long they have."""
+
+    rung: int
+    targets: tuple[str, ...]
+    persons: tuple[str, ...]
+    ack_within: timedelta
+
+
+def rules(pinned: Pinned | None, answers: str | None, directory: Directory) -> EscalationRules:
+    """What the pinned policy says; where it leads to nobody, whoever answers for the work is asked in the end."""
+    policy = directory.policy(pinned.id, pinned.version) if pinned is not None else None
+    said = policy.rules.escalation if policy is not None else None
+    # Work under no policy asks for no question: nobody has said what its escalations need.
+    said = said if said is not None else EscalationRules(question_required=False)
+    if said.ladder and any(directory.names_person(target) for target in said.ladder[-1].targets):
+        return said
+    # The people of the policy may have left since; who is stuck is never told that there is nobody to ask.
+    number = max((rung.rung for rung in said.ladder), default=0) + 1
+    last = (Rung(rung=number, targets=(answers,), ack_within=DEFAULT_ACK_WITHIN),) if answers is not None else ()
+    return msgspec.structs.replace(said, ladder=(*said.ladder, *last))
+
+
+def climb(ladder: Iterable[Rung], directory: Directory, at: datetime) -> tuple[Step, ...]:
+    """The rungs in the order in which they are asked, each with those whom it reaches at that time."""
+    return tuple(
+        Step(rung.rung, rung.targets, reached(rung.targets, directory, at), rung.ack_within)
+        for rung in sorted(ladder, key=lambda rung: rung.rung)
+    )
+
+
+def reached(targets: Iterable[str], directory: Directory, at: datetime) -> tuple[str, ...]:
+    """Those who are here that `targets` lead to at that time, each once.
+
+    Persons by name, by role or as members of a team, or the successor of who has left; of who is away, the substitute,
+    as long as somebody is left to ask; and agents that are named.
+    """
+    named = dict.fromkeys(id for target in targets for id in _named(target, directory))
+    present = {id: directory.substitute(id, "escalation", at) if directory.is_person(id) else id for id in named}
+    return tuple(dict.fromkeys(id for id in present.values() if id is not None)) or tuple(named)
+
+
+def _named(target: str, directory: Directory) -> tuple[str, ...]:
+    if persons := directory.persons(target):
+        return persons
+    if (successor := directory.successor(target)) is not None:
+        return (successor,)
+    if directory.kind(target) == "team":
+        return tuple(member for member in directory.members(target) if directory.is_person(member))
+    return (target,) if directory.is_here(target) and not directory.is_suspended(target) else ()

@@ -1,0 +1,386 @@
+"""Ownership: who carries out what and holds which claim, who leads to whom, and how much somebody looks after."""
+
+from collections import Counter
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from attorn.contracts.ids import ParticipantKind
+from attorn.projections import board, escalations, holding, inbox, timeline
+from attorn.projections.directory import AsOf, Directory, Fact
+from attorn.projections.fold import Rows
+from attorn.projections.questions.paging import ENDED, OPEN, Limit, each, marks, next_key
+
+
+class AskHolding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `participant` holds, or who holds `work`; without either, everything that is held."""
+
+    participant: str | None = None
+    work: str | None = None
+    after: str = ""
+    limit: Limit = 100
+
+
+class AskExecutor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who carried a work item out at a position, at a time, or as it was known at a time; without these, now."""
+
+    work: str
+    position: int | None = None
+    at: datetime | None = None
+    known_at: datetime | None = None
+
+
+class AskOrg(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`kind`: only those; `under`: only those whose way up leads through that participant; `broken`: to nobody."""
+
+    position: int | None = None
+    at: datetime | None = None
+    known_at: datetime | None = None
+    kind: ParticipantKind | None = None
+    under: str | None = None
+    broken: bool | None = None
+    after: str = ""
+    limit: Limit = 100
+
+
+class AskSpan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whoever has most to look after comes first."""
+
+    after: str = ""
+    limit: Limit = 100
+
+
+class AskAgents(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of all agents, or of those whose way up leads to `person` first; those that need somebody come first."""
+
+    person: str | None = None
+    after: str = ""
+    limit: Limit = 100
+
+
+class Holding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A thing, the stream of an item or a claim, and who holds it, since when, how they came to, and until when."""
+
+    thing: str
+    holder: str
+    name: str
+    basis: str
+    since_position: int
+    since_time: datetime
+    work: str | None = None
+    title: str | None = None
+    state: str | None = None
+    due_at: datetime | None = None
+    resource: str | None = None
+    claim_id: str | None = None
+    fence: int | None = None
+    lease_until: datetime | None = None
+
+
+class Holdings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One page of what is held, in order of the things."""
+
+    position: int
+    holdings: tuple[Holding, ...] = ()
+    next: str | None = None
+
+
+class Executor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who carried an item out then, None when nobody did; `problem` when it was not there yet."""
+
+    work: str
+    position: int
+    executor: str | None = None
+    name: str | None = None
+    state: str | None = None
+    problem: str | None = None
+
+
+class Node(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A participant and its way up: `path` from whoever is next above to `top`, the person at whom it ends.
+
+    Whoever left is replaced on the way by who succeeded them. `problem` is why it leads to no person who is here.
+    """
+
+    id: str
+    kind: str
+    name: str
+    path: tuple[str, ...] = ()
+    top: str | None = None
+    org_unit: str | None = None
+    external_party: str | None = None
+    reports_to: str | None = None
+    sponsor: str | None = None
+    suspended: bool = False
+    problem: str | None = None
+
+
+class OrgChart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One page of those who were here, in order of their ids; `broken` of the `count` lead to no person."""
+
+    position: int
+    count: int
+    broken: int
+    nodes: tuple[Node, ...] = ()
+    next: str | None = None
+
+
+class Load(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one person has to look after now. `agents` and `people` are those of whom they are the next person above.
+
+    `answers_for` counts the open items that name them, or somebody whom they succeeded; not those of nobody.
+    """
+
+    person: str
+    name: str
+    agents: int
+    people: int
+    answers_for: int
+    executing: int
+    open_escalations: int
+    waiting: int
+
+
+class Span(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One page of the people who are here: the most open escalations first, then the most that waits for them."""
+
+    position: int
+    people: tuple[Load, ...] = ()
+    next: str | None = None
+
+
+class Agent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An agent as it stands: what it carries out, what of it waits for somebody, what it has escalated.
+
+    `exceptions` are what needs somebody, in a word each.
+    """
+
+    id: str
+    name: str
+    person: str | None
+    executing: int
+    waiting: int
+    open_escalations: int
+    exceptions: tuple[str, ...] = ()
+
+
+class Agents(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One page of agents, those with exceptions first; `exceptions` counts them among the `count`."""
+
+    position: int
+    count: int
+    exceptions: int
+    agents: tuple[Agent, ...] = ()
+    next: str | None = None
+
+
+def holdings(rows: Rows, directory: Directory, asked: AskHolding) -> Holdings:
+    """Who carries out which work and holds which claim, since when and until when."""
+    conditions, parameters = ["key > ?"], [asked.after]
+    if asked.participant is not None:
+        conditions.append("holder = ?")
+        parameters.append(asked.participant)
+    if asked.work is not None:
+        conditions.append("key = ?")
+        parameters.append(f"work/{asked.work}")
+    page = rows.select(holding.Row, " AND ".join(conditions), parameters, "key", asked.limit + 1)
+    shown = page[: asked.limit]
+    works = sorted({row.work for row in shown if row.work is not None})
+    items = {row.key: row for row in rows.select(board.Row, f"key IN ({marks(works)})", works)}
+    return Holdings(
+        position=rows.position,
+        holdings=tuple(_holding(row, items.get(row.work or ""), directory) for row in shown),
+        next=next_key(page, asked.limit),
+    )
+
+
+def executor(rows: Rows, directory: Directory, asked: AskExecutor) -> Executor:
+    """Who carried out a work item at a position or a time."""
+    position = rows.position if asked.position is None else min(asked.position, rows.position)
+    conditions, parameters = ["stream = ?", "position <= ?"], [f"work/{asked.work}", position]
+    for column, until in (("time", asked.at), ("recorded_at", asked.known_at)):
+        if until is not None:
+            conditions.append(f"{column} <= ?")
+            parameters.append(until)
+    order = "position" if asked.at is None else "time, position"
+    told = rows.select(timeline.Row, " AND ".join(conditions), parameters, order)
+    if not told:
+        there = f"{asked.work} was not on the log then"
+        return Executor(work=asked.work, position=rows.position, problem=there)
+    then = timeline.standing(told)
+    name = directory.name(then.executor) if then.executor is not None else None
+    return Executor(work=asked.work, position=rows.position, executor=then.executor, name=name, state=then.state)
+
+
+def org(rows: Rows, directory: Directory, asked: AskOrg) -> OrgChart:
+    """Who reports to whom, people and agents alike, and the person at whom each way up ends."""
+    asof = AsOf(position=asked.position or rows.position, at=asked.at, known_at=asked.known_at)
+    nodes = []
+    for id in sorted(directory.participants):
+        if not directory.is_here(id, asof) or not asof.covers(directory.participants[id].stamp):
+            continue
+        if asked.kind is not None and directory.participants[id].kind != asked.kind:
+            continue
+        node = _node(directory, id, asof)
+        if (asked.under is None or asked.under in node.path) and asked.broken in (None, node.top is None):
+            nodes.append(node)
+    page = [node for node in nodes if node.id > asked.after][: asked.limit + 1]
+    return OrgChart(
+        position=rows.position,
+        count=len(nodes),
+        broken=sum(node.top is None for node in nodes),
+        nodes=tuple(page[: asked.limit]),
+        next=page[asked.limit - 1].id if len(page) > asked.limit else None,
+    )
+
+
+def span(rows: Rows, directory: Directory, asked: AskSpan) -> Span:
+    """How much each person has to look after: agents, people, open items, escalations, what waits."""
+    asof = AsOf(position=rows.position)
+    agents, people = Counter[str](), Counter[str]()
+    for id, who in directory.participants.items():
+        if directory.is_here(id, asof) and (above := next_person(directory, id, asof)) is not None:
+            (people if who.kind == "human" else agents)[above] += 1
+    escalated = Counter[str]()
+    for row in each(rows, escalations.Row, "open", ()):
+        escalated.update({row.acknowledged_by} if row.acknowledged_by is not None else set(row.told))
+    persons = [id for id in directory.participants if directory.is_person(id, asof)]
+    succeeded: dict[str | None, list[str]] = {}
+    for id, who in directory.participants.items():
+        if who.left:
+            succeeded.setdefault(directory.successor(id, asof), []).append(id)
+    waiting = {id: rows.count(inbox.Row, "addressed = ?", (id,)) for id in persons}
+    turns = sorted((_turn(escalated[id], waiting[id], agents[id], id), id) for id in persons)
+    page = [(turn, id) for turn, id in turns if turn > asked.after][: asked.limit + 1]
+    found = []
+    for _, id in page[: asked.limit]:
+        named = [id, *succeeded.get(id, ())]
+        found.append(
+            Load(
+                person=id,
+                name=directory.name(id),
+                agents=agents[id],
+                people=people[id],
+                answers_for=rows.count(board.Row, f"named IN ({marks(named)}) AND {OPEN}", (*named, *ENDED)),
+                executing=_carried_out(rows, id),
+                open_escalations=escalated[id],
+                waiting=waiting[id],
+            )
+        )
+    return Span(position=rows.position, people=tuple(found),
+                next=page[asked.limit - 1][0] if len(page) > asked.limit else None)  # fmt: skip
+
+
+def agents(rows: Rows, directory: Directory, asked: AskAgents) -> Agents:
+    """The agents of one person, or all: those that need somebody first."""
+    asof = AsOf(position=rows.position)
+    raised = Counter(row.raised_by for row in each(rows, escalations.Row, "open", ()))
+    found: list[tuple[str, Agent]] = []
+    for id, who in directory.participants.items():
+        if who.kind != "agent" or not directory.is_here(id, asof):
+            continue
+        above = next_person(directory, id, asof)
+        if asked.person is not None and above != asked.person:
+            continue
+        waiting = rows.count(board.Row, "executor = ? AND state = 'waiting_input'", (id,))
+        said = (
+            ("escalated", raised[id] > 0),
+            ("waits", waiting > 0),
+            ("suspended", who.suspended),
+            ("leads to no person", above is None),
+        )
+        exceptions = tuple(word for word, holds in said if holds)
+        agent = Agent(id=id, name=who.name, person=above, executing=_carried_out(rows, id), waiting=waiting,
+                      open_escalations=raised[id], exceptions=exceptions)  # fmt: skip
+        found.append((_turn(len(exceptions), raised[id], waiting, id), agent))
+    found.sort(key=lambda turn: turn[0])
+    page = [(turn, agent) for turn, agent in found if turn > asked.after][: asked.limit + 1]
+    return Agents(
+        position=rows.position,
+        count=len(found),
+        exceptions=sum(bool(agent.exceptions) for _, agent in found),
+        agents=tuple(agent for _, agent in page[: asked.limit]),
+        next=page[asked.limit - 1][0] if len(page) > asked.limit else None,
+    )
+
+
+def next_person(directory: Directory, id: str, asof: AsOf) -> str | None:
+    """The first person on the way up from a participant; None when it leads to none, or they are at the top."""
+    return next((above for above in _node(directory, id, asof).path if directory.is_person(above, asof)), None)
+
+
+def _carried_out(rows: Rows, id: str) -> int:
+    return rows.count(holding.Row, "holder = ? AND key BETWEEN 'work/' AND 'work/~'", (id,))
+
+
+MOST: Final = 999_999
+
+
+def _turn(first: int, second: int, third: int, id: str) -> str:
+    """Sorts as text by most, then by id: so that a page can begin behind it."""
+    return "".join(f"{max(0, MOST - count):06d}" for count in (first, second, third)) + f" {id}"
+
+
+def _holding(row: holding.Row, item: board.Row | None, directory: Directory) -> Holding:
+    return Holding(
+        thing=row.key,
+        holder=row.holder,
+        name=directory.name(row.holder),
+        basis=row.basis,
+        since_position=row.since_position,
+        since_time=row.since_time,
+        work=row.work,
+        title=item.title if item is not None else None,
+        state=item.state if item is not None else None,
+        due_at=item.due_at if item is not None else None,
+        resource=row.resource,
+        claim_id=row.claim_id,
+        fence=row.fence,
+        lease_until=row.lease_until,
+    )
+
+
+def _node(directory: Directory, id: str, asof: AsOf) -> Node:
+    who = directory.participants[id]
+    path: list[str] = []
+    at, problem = id, None
+    while True:
+        above = _above(directory, at, asof)
+        if above is None:
+            break
+        here = above if directory.is_here(above, asof) else directory.successor(above, asof)
+        if here is None:
+            problem = f"{at} reports to {above}, who is not here"
+            break
+        if here in path or here == id:
+            problem = f"the way up leads back to {here}"
+            break
+        path.append(here)
+        at = here
+    top = path[-1] if path else id
+    if problem is None and not directory.is_person(top, asof):
+        problem = f"the way up ends at {top}, who is not a person"
+    return Node(
+        id=id,
+        kind=who.kind,
+        name=who.name,
+        path=tuple(path),
+        top=top if problem is None else None,
+        org_unit=who.org_unit,
+        external_party=who.external_party,
+        reports_to=_last(who.superiors, asof),
+        sponsor=_last(who.sponsors, asof),
+        suspended=who.suspended,
+        problem=problem,
+    )
+
+
+def _above(directory: Directory, id: str, asof: AsOf) -> str | None:
+    who = directory.participants[id]
+    superior = _last(who.superiors, asof)
+    return superior if superior is not None or who.kind == "human" else _last(who.sponsors, asof)
+
+
+def _last(facts: tuple[Fact[str | None], ...], asof: AsOf) -> str | None:
+    return next((fact.value for fact in reversed(facts) if asof.covers(fact.stamp)), None)

@@ -1,0 +1,228 @@
+"""Visibility: what waits for somebody, by deadline."""
+
+import heapq
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+from attorn.contracts.participant import Covers
+from attorn.projections import board, inbox, timeline
+from attorn.projections.directory import AsOf, Directory
+from attorn.projections.fold import Rows
+from attorn.projections.lifecycle import ENDED
+from attorn.projections.questions.paging import Limit, marks
+
+Kind: TypeAlias = Literal["review", "input", "decision", "escalation", "handover", "accountability", "delegation"]
+
+
+class AskInbox(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What waits for `who`. `at`: for whom they stand in at that time; by default, when the last event was recorded."""
+
+    who: str
+    kind: Kind | None = None
+    at: datetime | None = None
+    after: str = ""
+    limit: Limit = 50
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One thing that waits. `because` says for whom it is meant, where that is another, or a role."""
+
+    kind: str
+    work: str
+    id: str
+    text: str
+    position: int
+    since: datetime
+    state: str
+    priority: str
+    actions: tuple[str, ...]
+    due_at: datetime | None = None
+    title: str | None = None
+    process: str | None = None
+    asked_by: str | None = None
+    claimed_by: str | None = None
+    because: str | None = None
+
+
+class Inbox(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One page of what waits for somebody: the earliest deadline first, then what has waited longest."""
+
+    who: str
+    name: str
+    position: int
+    waiting: tuple[Waiting, ...] = ()
+    next: str | None = None
+    problem: str | None = None
+
+
+def waits(rows: Rows, directory: Directory, asked: AskInbox) -> Inbox:
+    """What waits for a participant: what is theirs, what a role of theirs is asked, and what they stand in for."""
+    name = directory.name(asked.who)
+    if not directory.is_here(asked.who):
+        problem = f"{asked.who} is not a participant who is here"
+        return Inbox(who=asked.who, name=name, position=rows.position, problem=problem)
+    at = asked.at or _now(rows)
+    own = _Own(directory, asked.who, at)
+    found: list[tuple[str, Waiting]] = []
+    for some in _by_turn(rows, own.addresses(rows), asked.kind, asked.after, asked.limit + 1):
+        items = _items(rows, some)
+        for row in some:
+            item = items.get(row.work or "")
+            because = own.concerns(row, item) if item is not None and _still(row, item) else None
+            if item is not None and because is not None:
+                found.append((row.turn, _waiting(row, item, because if because != asked.who else None)))
+        if len(found) > asked.limit:
+            break
+    page = found[: asked.limit]
+    return Inbox(who=asked.who, name=name, position=rows.position, waiting=tuple(each for _, each in page),
+                 next=page[-1][0] if len(found) > asked.limit else None)  # fmt: skip
+
+
+class _Own:
+    """Whom somebody acts for, besides themselves: as a role's holder, as a successor, as a substitute."""
+
+    def __init__(self, directory: Directory, who: str, at: datetime) -> None:
+        self._directory, self._who, self._at = directory, who, at
+        self._roles = {f.value.role for f in directory.held.get(who, ()) if f.value.granted}
+        self._stands_in: dict[str, set[Covers]] = {}
+        asof = AsOf(at=None)
+        for id, other in directory.participants.items():
+            if id == who or not (other.left or other.absences):
+                continue
+            if other.left:
+                if directory.successor(id, asof) == who:
+                    self._stands_in[id] = {"review", "escalation", "accountability"}
+                continue
+            covered = {what for what in _COVERS if directory.substitute(id, what, at) == who}
+            if covered:
+                self._stands_in[id] = covered
+
+    def addresses(self, rows: Rows) -> list[str]:
+        """Under what everything is addressed that may be theirs."""
+        names = [self._who, *self._stands_in, *sorted(self._roles), inbox.ANSWERING]
+        for id in self._stands_in:
+            names += sorted({f.value.role for f in self._directory.held.get(id, ()) if f.value.granted})
+        found = list(dict.fromkeys(names))
+        groups: dict[str, None] = {}
+        for name in found:
+            members = rows.select(inbox.Row, "key > ? AND key < ?", (f"member/{name}/", f"member/{name}/~"))
+            groups |= dict.fromkeys(row.addressed for row in members)
+        return [*found, *groups]
+
+    def concerns(self, row: inbox.Row, item: board.Row) -> str | None:
+        """To whom it is addressed, a participant or a role, that makes a thing theirs; None when nothing does."""
+        if self._who in (row.excluded or ()):
+            return None
+        if row.claimed_by is not None:
+            return row.claimed_by if row.claimed_by == self._who or self._covers(row.claimed_by, row) else None
+        return next((one for one in inbox.addressees(row) if self._means(one, row, item)), None)
+
+    def _means(self, one: str, row: inbox.Row, item: board.Row) -> bool:
+        if one == self._who or self._covers(one, row):
+            return True
+        if one == inbox.ANSWERING:
+            answer = self._directory.answerable(item.named, item.process, item.source)
+            return answer.person == self._who or self._covers(answer.person or "", row)
+        persons = (self._who, *(id for id in self._stands_in if self._covers(id, row)))
+        scope = f"process/{item.process}"
+        return any(
+            self._directory.holds(id, one, "", at=self._at) or self._directory.holds(id, one, scope, at=self._at)
+            for id in persons
+        )
+
+    def _covers(self, id: str, row: inbox.Row) -> bool:
+        what: Covers = (
+            "review" if row.kind == "review" else "escalation" if row.kind == "escalation" else "accountability"
+        )
+        return what in self._stands_in.get(id, ())
+
+
+_COVERS: Final[tuple[Covers, ...]] = ("review", "escalation", "accountability")
+_SOME: Final = 64
+
+
+def _by_turn(rows: Rows, addresses: list[str], kind: str | None, after: str, limit: int) -> Iterator[list[inbox.Row]]:
+    """What is addressed to any of these, in turn, some at a time: each is read from its own place in the index."""
+
+    def of(address: str) -> Iterator[inbox.Row]:
+        behind, size = after, min(limit, _SOME)
+        narrowed, more = (" AND kind = ?", (kind,)) if kind is not None else ("", ())
+        while True:
+            where = f"addressed = ? AND turn > ? AND kind <> 'member'{narrowed}"
+            page = rows.select(inbox.Row, where, (address, behind, *more), "turn", size)
+            yield from page
+            if len(page) < size:
+                return
+            behind = page[-1].turn
+
+    some: list[inbox.Row] = []
+    last = ""
+    for row in heapq.merge(*map(of, addresses), key=lambda row: row.turn):
+        if row.key == last:
+            continue
+        last = row.key
+        some.append(row)
+        if len(some) == min(limit, _SOME):
+            yield some
+            some = []
+    if some:
+        yield some
+
+
+def _items(rows: Rows, some: list[inbox.Row]) -> dict[str, board.Row]:
+    works = sorted({row.work for row in some if row.work is not None})
+    return {row.key: row for row in rows.select(board.Row, f"key IN ({marks(works)})", works)}
+
+
+def _still(row: inbox.Row, item: board.Row) -> bool:
+    """Whether the item still waits for it: what ends an item, or takes it from who asked, ends its questions too."""
+    match row.kind:
+        case "review":
+            return any(id == row.id for id, _ in item.kept.life.reviews)
+        case "input":
+            return row.id in item.kept.life.inputs
+        case "decision" | "handover" | "delegation":
+            return item.state not in ENDED
+        case _:
+            return True
+
+
+def _waiting(row: inbox.Row, item: board.Row, because: str | None) -> Waiting:
+    return Waiting(
+        kind=row.kind,
+        work=item.key,
+        id=row.id or "",
+        text=row.text or "",
+        position=row.position,
+        since=row.time or item.last_time,
+        state=item.state,
+        priority=item.priority,
+        actions=_ACTIONS[row.kind],
+        due_at=row.due_at,
+        title=item.title,
+        process=item.process,
+        asked_by=row.asked_by,
+        claimed_by=row.claimed_by,
+        because="whoever answers for it" if because == inbox.ANSWERING else because,
+    )
+
+
+_ACTIONS: Final[dict[str, tuple[str, ...]]] = {
+    "review": ("review.claim", "work.review"),
+    "input": ("execution.provide_input",),
+    "decision": ("decision.make",),
+    "escalation": ("escalation.acknowledge", "escalation.answer", "escalation.resolve"),
+    "handover": ("handover.accept", "handover.decline"),
+    "accountability": ("accountability.transfer",),
+    "delegation": ("delegation.accept", "delegation.decline"),
+}
+"""The commands by which a thing is settled."""
+
+
+def _now(rows: Rows) -> datetime:
+    """When the last event was recorded: the views have no other clock."""
+    [last] = rows.select(timeline.Row, "position <= ?", (rows.position,), "position DESC", 1)
+    return last.recorded_at

@@ -1,0 +1,42 @@
+"""How answers are cut into pages: the parameters that say where a page begins and how long it is, and what is open."""
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Final, TypeAlias, TypeVar
+
+import msgspec
+
+from attorn.projections import board
+from attorn.projections.fold import Rows
+from attorn.projections.lifecycle import ENDED as ENDED_STATES
+
+Limit: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1_000)]
+"""How many things a page holds at most."""
+
+PAGE: Final = 1_000
+ENDED: Final = sorted(ENDED_STATES)
+FINISHED: Final = sorted(board.FINISHED)
+OPEN: Final = f"state NOT IN ({', '.join('?' * len(ENDED))})"
+"""Not ended, as a condition on the board; its parameters are ENDED."""
+
+R = TypeVar("R", bound=msgspec.Struct)
+
+
+def each(rows: Rows, row: type[R], where: str, parameters: Sequence[Any]) -> Iterator[R]:
+    """Every row for which `where` holds, in order of the keys, a page of them in memory at a time."""
+    after = ""
+    while True:
+        page = rows.select(row, f"{where} AND key > ?", (*parameters, after), "key", PAGE)
+        yield from page
+        if len(page) < PAGE:
+            return
+        after = page[-1].key  # type: ignore[attr-defined]
+
+
+def next_key(page: Sequence[Any], limit: int) -> str | None:
+    """The key after which the next page begins; `page` was read one row longer than `limit`, to know."""
+    return page[limit - 1].key if len(page) > limit else None
+
+
+def marks(values: Sequence[Any]) -> str:
+    """As many `?` as there are values."""
+    return ", ".join("?" * len(values))

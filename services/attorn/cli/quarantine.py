@@ -1,0 +1,188 @@
+"""`attorn quarantine`: what came in and could not be recorded, with the reason; nothing that a source sent is lost."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from cyclopts import App, Parameter
+
+from attorn.cli.connect import Attorn, connected
+from attorn.cli.errors import OF_STATUS, UP, Exit, Failed, misused, not_found
+from attorn.cli.inputs import read
+from attorn.cli.options import Given, Id, Limit
+from attorn.cli.output import Column, facts, say, shown, write_json, write_lines, write_list
+from attorn.cli.paging import others
+
+if TYPE_CHECKING:
+    from nats.js.api import RawStreamMsg
+
+app = App(name="quarantine", help="What came in and could not be read: look at it, send it again.")
+
+COLUMNS: Final = (
+    Column("NUMBER", "number", "id"),
+    Column("SOURCE", "source", "id"),
+    Column("STATUS", "status", "id"),
+    Column("FIELD", "field", "id"),
+    Column("BYTES", "bytes", "number"),
+    Column("REASON", "reason"),
+)
+
+Number = Annotated[int, Parameter(metavar="NUMBER", help="Which; `attorn quarantine ls` numbers them.")]
+
+
+@app.command
+async def ls(
+    *,
+    source: Annotated[Id | None, Parameter(help="Only from this source.")] = None,
+    limit: Limit = 100,
+    options: Given,
+) -> None:
+    """List what is in quarantine, newest first, with the reason of each.
+
+    Example: attorn quarantine ls --source shop
+    """
+    if limit < 0:
+        raise misused(f"--limit is {limit}; it is at least 1, or 0 for all")
+    found: list[dict[str, Any]] = []
+    async with connected(options) as attorn:
+        first, last = await _bounds(attorn)
+        more = False
+        for number in range(last, first - 1, -1):
+            message = await _message(attorn, number)
+            if message is None or source not in (None, _source(message)):
+                continue
+            if limit and len(found) == limit:
+                more = True
+                break
+            found.append(_item(message))
+    nothing = "nothing is in quarantine" if source is None else f"nothing from {source} is in quarantine"
+    write_list(options, found, COLUMNS, id="number", nothing=nothing, more=others(more))
+
+
+@app.command
+async def show(
+    number: Number,
+    /,
+    *,
+    raw: Annotated[bool, Parameter(help="Only the bytes, to the letter, as for a file.")] = False,
+    options: Given,
+) -> None:
+    """Show one message in quarantine: why it is there, and its bytes.
+
+    Example: attorn quarantine show 3 --raw
+    """
+    async with connected(options) as attorn:
+        message = await _found(attorn, number)
+    data = message.data or b""
+    if raw:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
+    item = _item(message) | {"body": data.decode("utf-8", "backslashreplace")}
+    match options.output:
+        case "table":
+            names = ("number", "source", "status", "field", "reason", "digest", "bytes")
+            write_lines(facts([(name, shown(item[name])) for name in names]))
+            write_lines(["", shown(item["body"])])
+        case "id":
+            write_lines([str(number)])
+        case _:
+            write_json(item)
+
+
+@app.command
+async def resubmit(
+    number: Number,
+    /,
+    *,
+    fixed: Annotated[
+        str | None,
+        Parameter(
+            metavar="FILE", allow_leading_hyphen=True, help="What to send in its place, mended; - is standard input."
+        ),
+    ] = None,
+    options: Given,
+) -> int:
+    """Send a message to the fact door again, in the name of its source: as it was, or mended.
+
+    As it was: when a fault of ours kept it out. It stays in quarantine, as what had come in; sent twice, it is recorded
+    once.
+
+    Example: attorn quarantine resubmit 3 --fixed event.json
+    """
+    import msgspec
+
+    from attorn.contracts import subjects
+    from attorn.contracts.refusal import Problem, Reply
+
+    async with connected(options) as attorn:
+        message = await _found(attorn, number)
+        if (message.headers or {}).get("Attorn-Bytes") and fixed is None:
+            raise Failed(f"message {number} was cut off; its source has the whole", hint="--fixed sends that")
+        body = read(fixed) if fixed is not None else message.data or b""
+        data = await attorn.ask_bytes(subjects.fact(_source(message)), body, timeout=max(options.timeout, 10))
+    answers = (
+        msgspec.json.decode(data, type=list[Reply]) if data[:1] == b"[" else [msgspec.json.decode(data, type=Reply)]
+    )
+    wrong = [answer for answer in answers if isinstance(answer, Problem)]
+    if options.output in ("json", "jsonl"):
+        write_json(answers[0] if len(answers) == 1 else answers)
+    else:
+        write_lines(
+            f"recorded in {one.stream} (position {one.position})" for one in answers if not isinstance(one, Problem)
+        )
+    for answer in wrong:
+        say(f"attorn: it was not recorded: {answer.detail}")
+    return OF_STATUS.get(wrong[0].status, Exit.FAILED) if wrong else Exit.OK
+
+
+def _item(message: "RawStreamMsg") -> dict[str, Any]:
+    headers = message.headers or {}
+    return {
+        "number": message.seq,
+        "source": _source(message),
+        "status": headers.get("Attorn-Status"),
+        "field": headers.get("Attorn-Field"),
+        "reason": headers.get("Attorn-Reason", ""),
+        "digest": headers.get("Attorn-Digest"),
+        # Of what was too large its beginning is kept, and how much there was.
+        "bytes": int(headers.get("Attorn-Bytes") or len(message.data or b"")),
+    }
+
+
+def _source(message: "RawStreamMsg") -> str:
+    return (message.subject or "").removeprefix("attorn.quarantine.")
+
+
+async def _bounds(attorn: Attorn) -> tuple[int, int]:
+    """The numbers of the oldest and the newest message; nothing lies between 1 and 0."""
+    from nats import errors
+    from nats.js.errors import NotFoundError
+
+    from attorn.contracts import subjects
+
+    try:
+        state = (await attorn.nc.jetstream(timeout=attorn.options.timeout).stream_info(subjects.QUARANTINE)).state
+    except NotFoundError:
+        raise Failed(f"there is no stream {subjects.QUARANTINE}", hint="`attorn provision` makes it") from None
+    except (errors.Error, TimeoutError) as error:
+        raise Failed(f"quarantine did not answer: {error}", hint=UP, code=Exit.UNREACHABLE) from error
+    return (state.first_seq, state.last_seq) if state.messages else (1, 0)
+
+
+async def _message(attorn: Attorn, number: int) -> "RawStreamMsg | None":
+    from nats.js.errors import NotFoundError
+
+    from attorn.contracts import subjects
+
+    try:
+        return await attorn.nc.jetstream(timeout=attorn.options.timeout).get_msg(subjects.QUARANTINE, number)
+    except NotFoundError:
+        return None
+
+
+async def _found(attorn: Attorn, number: int) -> "RawStreamMsg":
+    first, last = await _bounds(attorn)
+    message = await _message(attorn, number) if first <= number <= last else None
+    if message is None:
+        raise not_found(f"nothing in quarantine has the number {number}", "`attorn quarantine ls` says what has")
+    return message

@@ -1,0 +1,57 @@
+"""`attorn team`: groups of people and agents, who are candidates for the same work."""
+
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from attorn.cli.connect import connected
+from attorn.cli.inputs import command
+from attorn.cli.options import Given, Who
+from attorn.cli.output import Column, write_list
+from attorn.cli.people import directory
+from attorn.cli.telling import tell_plainly
+from attorn.contracts.participant import AddTeamMember, RemoveTeamMember
+
+app = App(name="team", help="Groups of people and agents, who are candidates for the same work.")
+
+Team = Annotated[str, Parameter(metavar="TEAM", help="The id of the team, a participant of that kind.")]
+
+COLUMNS = (Column("TEAM", "id", "id"), Column("NAME", "name"), Column("MEMBERS", "members"), Column("ALL", "all"))
+
+
+@app.command
+async def add(team: Team, member: Who, /, *, options: Given) -> None:
+    """Make somebody one of a team.
+
+    Example: attorn team add after-sales ben
+    """
+    async with connected(options) as attorn:
+        asked = command(AddTeamMember, {"team_id": team, "member": member})
+        await tell_plainly(attorn, asked, f"{member} is one of {team}")
+
+
+@app.command
+async def remove(team: Team, member: Who, /, *, options: Given) -> None:
+    """Let somebody be one of a team no longer.
+
+    Example: attorn team remove after-sales ben
+    """
+    async with connected(options) as attorn:
+        asked = command(RemoveTeamMember, {"team_id": team, "member": member})
+        await tell_plainly(attorn, asked, f"{member} is no longer one of {team}")
+
+
+@app.command
+async def ls(*, options: Given) -> None:
+    """List the teams: their members, and all whom their teams bring along.
+
+    Example: attorn team ls
+    """
+    async with connected(options) as attorn:
+        people = await directory(attorn)
+    found = [
+        {"id": id, "name": who.name, "members": list(who.members), "all": list(people.members(id))}
+        for id, who in sorted(people.participants.items())
+        if who.kind == "team" and people.is_here(id)
+    ]
+    write_list(options, found, COLUMNS, id="id", nothing="there is no team")

@@ -1,0 +1,1 @@
+"""Claims: one at a time works on a thing."""

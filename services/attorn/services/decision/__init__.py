@@ -1,0 +1,1 @@
+"""Decisions: what was recommended, what somebody has to choose, and who has the authority to."""

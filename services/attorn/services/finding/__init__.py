@@ -1,0 +1,1 @@
+"""Findings: what people decide about a rule that was broken."""

@@ -1,0 +1,1 @@
+"""Handovers: the work passes from one executor to another."""

@@ -1,0 +1,17 @@
+"""Handover commands arrive on NATS, are carried out, and are answered."""
+
+from typing import Final
+
+from faststream.nats import NatsBroker
+
+from attorn.contracts.handover import AcceptHandover, DeclineHandover, OfferHandover
+from attorn.services.command_door import Clock, serve
+from attorn.services.handover import model
+from attorn.services.transact import Streams
+
+COMMANDS: Final = (AcceptHandover, DeclineHandover, OfferHandover)
+
+
+def build(broker: NatsBroker, streams: Streams, clock: Clock) -> None:
+    """Answer the commands of this slice; each is about one work stream."""
+    serve(broker, streams, clock, "work", model.decide, COMMANDS)

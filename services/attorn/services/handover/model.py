@@ -1,0 +1,163 @@
+"""Handover: the work is offered to another executor, with what they need, and passes when they accept.
+
+Who answers for the work does not change by it, whoever hands over to whom.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
+
+import msgspec
+
+from attorn.contracts.envelope import Event
+from attorn.contracts.handover import (
+    AcceptHandover,
+    DeclineHandover,
+    HandoverAccepted,
+    HandoverDeclined,
+    HandoverExpired,
+    HandoverOffered,
+    OfferHandover,
+)
+from attorn.contracts.refusal import Breach, Refused
+from attorn.projections.directory import Directory
+from attorn.services.transact import Context
+from attorn.services.work.state import Handover, HandoverStatus, Work
+
+HandoverCommand: TypeAlias = OfferHandover | AcceptHandover | DeclineHandover
+
+initial = Work()
+
+
+def decide(work: Work, command: HandoverCommand, context: Context) -> Sequence[msgspec.Struct]:
+    """Translate intent into facts. Asking twice for what is already so records nothing."""
+    match command:
+        case OfferHandover(to=to, handover_id=asked):
+            id = asked or context.new_id
+            offered = HandoverOffered(
+                handover_id=id,
+                to=to,
+                from_=work.executor,
+                context=command.context,
+                open_questions=tuple(dict.fromkeys((*command.open_questions, *_unanswered(work)))),
+                respond_by=command.respond_by,
+            )
+            known = work.handovers.get(id)
+            return [] if known is not None and known.offered == offered and known.status == "open" else [offered]
+        case AcceptHandover(handover_id=id):
+            offered = _offered(work, id)
+            accepted = HandoverAccepted(handover_id=id, to=offered.to, from_=work.executor, by=context.actor)
+            return [] if work.handovers[id].status == "accepted" else [accepted]
+        case DeclineHandover(handover_id=id, reason=reason):
+            declined = HandoverDeclined(handover_id=id, by=context.actor, reason=reason)
+            known = work.handovers.get(id)
+            return [] if known is not None and known.status == "declined" else [declined]
+
+
+def check(work: Work, event: Event, directory: Directory) -> Iterator[Breach]:
+    """Which rules of handing over `event` breaks."""
+    match event.data:
+        case HandoverOffered(handover_id=id, to=to):
+            yield from _check_offer(work, event, id, to, directory)
+        case HandoverAccepted(handover_id=id, to=to, by=by):
+            # What a system reports as handed over need not have been offered here; what was, is answered as it was.
+            if id in work.handovers or event.authtype != "system":
+                yield from _check_open(work, event, id)
+            known = work.handovers.get(id)
+            if known is not None and known.offered.to != to:
+                detail = f"{id} was offered to {known.offered.to}, not to {to}"
+                yield Breach(rule="handover-open", detail=detail, field="data.to")
+            elif known is not None and known.is_open(event.time) and known.offered.from_ != work.executor:
+                detail = f"{id} was offered by {known.offered.from_}; {work.executor or 'nobody'} carries it out now"
+                yield Breach(rule="handover-open", detail=detail, field="data.from")
+            yield from _check_answer(known, by, directory)
+        case HandoverDeclined(handover_id=id, by=by):
+            yield from _check_open(work, event, id)
+            yield from _check_answer(work.handovers.get(id), by, directory)
+        case HandoverExpired(handover_id=id):
+            # Its time is over: that is what the event says.
+            if id not in work.handovers or work.handovers[id].status != "open":
+                yield Breach(rule="handover-open", detail=f"handover {id} is {_status(work, id)}, not open")
+        case _:
+            pass
+
+
+def evolve(work: Work, event: Event) -> Work:
+    """What has become of the work's handovers; the executor is the work's own affair."""
+    match event.data:
+        case HandoverOffered(handover_id=id) as offered if id not in work.handovers:
+            return msgspec.structs.replace(work, handovers={**work.handovers, id: Handover(offered)})
+        case HandoverAccepted(handover_id=id):
+            return _settle(work, id, "accepted")
+        case HandoverDeclined(handover_id=id):
+            return _settle(work, id, "declined")
+        case HandoverExpired(handover_id=id):
+            return _settle(work, id, "expired")
+        case _:
+            return work
+
+
+def _settle(work: Work, id: str, status: HandoverStatus) -> Work:
+    known = work.handovers.get(id)
+    if known is None or known.status != "open":
+        return work
+    handovers = {**work.handovers, id: msgspec.structs.replace(known, status=status)}
+    return msgspec.structs.replace(work, handovers=handovers)
+
+
+def _offered(work: Work, id: str) -> HandoverOffered:
+    known = work.handovers.get(id)
+    if known is None:
+        detail = f"there is no handover {id}; {', '.join(work.handovers) or 'none'} was offered"
+        raise Refused(Breach(rule="handover-open", detail=detail, field="handover_id"))
+    return known.offered
+
+
+def _unanswered(work: Work) -> Iterator[str]:
+    """What the executor has asked and was not told yet: whoever goes on needs to know that it is open."""
+    for id in work.life.inputs:
+        if id in work.questions:
+            yield work.questions[id].asked.question
+
+
+def _check_offer(work: Work, event: Event, id: str, to: str, directory: Directory) -> Iterator[Breach]:
+    if not directory.is_here(to):
+        detail = f"{to} is not registered or has left; offer it to somebody who is here"
+        yield Breach(rule="unregistered-actor", detail=detail, field="data.to")
+    if id in work.handovers:
+        detail = f"handover {id} was offered before; use a new id"
+        yield Breach(rule="handover-open", detail=detail, field="data.handover_id")
+    actor = event.authid or ""
+    if to == work.executor:
+        yield Breach(rule="handover-open", detail=f"{to} carries {event.subject} out already", field="data.to")
+    if event.authtype == "system" and actor != work.executor:
+        return  # a system reports what people did
+    if not _speaks_for(actor, work.executor, directory) and not work.has_authority(actor, directory, event.time):
+        detail = f"{actor} does not carry {event.subject} out; {work.executor or 'nobody'} does"
+        yield Breach(rule="handover-open", detail=detail)
+
+
+def _check_open(work: Work, event: Event, id: str) -> Iterator[Breach]:
+    known = work.handovers.get(id)
+    if known is None or not known.is_open(event.time):
+        late = known is not None and known.status == "open"
+        detail = f"handover {id} is {'past its time' if late else _status(work, id)}; offer it anew"
+        yield Breach(rule="handover-open", detail=detail, field="data.handover_id")
+
+
+def _check_answer(known: Handover | None, by: str | None, directory: Directory) -> Iterator[Breach]:
+    if known is not None and by is not None and not _speaks_for(by, known.offered.to, directory):
+        detail = f"{known.offered.handover_id} was offered to {known.offered.to}, and is not for {by} to answer"
+        yield Breach(rule="handover-open", detail=detail, field="data.by")
+
+
+def _speaks_for(who: str, executor: str | None, directory: Directory) -> bool:
+    """Whether it is for `who` to say what `executor` does: themselves; of a team a member; of a system its sponsor."""
+    if executor is None:
+        return False
+    sponsor = directory.participants[executor].sponsor if directory.kind(executor) == "system" else None
+    return who in (executor, sponsor) or who in directory.members(executor)
+
+
+def _status(work: Work, id: str) -> str:
+    known = work.handovers.get(id)
+    return known.status if known is not None else "unknown"

@@ -1,0 +1,1 @@
+"""Outcomes: what the work is for, and where it stood before."""

@@ -1,0 +1,16 @@
+"""Outcome commands arrive on NATS, are carried out, and are answered."""
+
+from typing import Final, get_args
+
+from faststream.nats import NatsBroker
+
+from attorn.services.command_door import Clock, serve
+from attorn.services.outcome import model
+from attorn.services.transact import Streams
+
+COMMANDS: Final = get_args(model.OutcomeCommand)
+
+
+def build(broker: NatsBroker, streams: Streams, clock: Clock) -> None:
+    """Answer the commands of this slice; each is about one outcome stream."""
+    serve(broker, streams, clock, "outcome", model.decide, COMMANDS)

@@ -1,0 +1,20 @@
+"""Output commands arrive on NATS, are carried out, and are answered."""
+
+from typing import Final
+
+from faststream.nats import NatsBroker
+
+from attorn.contracts.output import ProduceOutput, ValidateOutput
+from attorn.services.command_door import Clock, serve
+from attorn.services.output import model
+from attorn.services.transact import Streams
+
+COMMANDS: Final = (
+    ProduceOutput,
+    ValidateOutput,
+)
+
+
+def build(broker: NatsBroker, streams: Streams, clock: Clock) -> None:
+    """Answer the commands of this slice; each is about one work stream."""
+    serve(broker, streams, clock, "work", model.decide, COMMANDS)

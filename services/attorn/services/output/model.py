@@ -1,0 +1,254 @@
+"""Outputs: shown before the end, held against what they were declared to be, and kept in when they are not that."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import msgspec
+
+from attorn.contracts.delegation import WorkDelegated
+from attorn.contracts.envelope import Event
+from attorn.contracts.output import (
+    Output,
+    OutputProduced,
+    OutputReleased,
+    OutputValidated,
+    ProduceOutput,
+    ValidateOutput,
+)
+from attorn.contracts.refusal import Breach, Refused, Unreadable
+from attorn.contracts.work import WorkCompleted, WorkDefined, WorkVerified
+from attorn.projections.directory import Directory
+from attorn.services.delegation.bounds import AUTONOMY
+from attorn.services.output import schema
+from attorn.services.review import request
+from attorn.services.transact import Context
+from attorn.services.work.state import Made, Work
+
+OutputCommand: TypeAlias = ProduceOutput | ValidateOutput
+
+initial = Work()
+
+
+def decide(work: Work, command: OutputCommand, context: Context) -> Sequence[msgspec.Struct]:
+    """Translate intent into facts. Asking twice for what is already so records nothing."""
+    match command:
+        case ProduceOutput(output=output, execution_id=execution):
+            running = [id for id, each in work.executions.items()
+                       if each.ended is None and each.executor == context.actor]  # fmt: skip
+            if execution is None and len(running) == 1:
+                execution = running[0]
+            known = work.outputs.get(output.output_id)
+            if known is not None and known.output == output and known.execution_id == execution:
+                return []
+            return [OutputProduced(output=output, execution_id=execution), *request.overtaken(work, (output,))]
+        case ValidateOutput(output_id=id, criterion_id=criterion, content=content):
+            made = work.outputs.get(id)
+            checked = _held(work, command, context) if content is not None else _reported(work, command, context)
+            return [] if made is not None and made.checks.get(criterion) == checked else [checked]
+
+
+def check(work: Work, event: Event, directory: Directory) -> Iterator[Breach]:
+    """Which rules of outputs `event` breaks."""
+    match event.data:
+        case WorkDefined(acceptance_criteria=criteria):
+            for criterion in criteria:
+                yield from _check_schema(criterion.json_schema, f"criterion {criterion.id}", "data.acceptance_criteria")
+        case WorkDelegated(expected_outputs=expected):
+            for each in expected:
+                yield from _check_schema(
+                    each.json_schema, f"the expected output {each.name!r}", "data.expected_outputs"
+                )
+        case OutputProduced(execution_id=id) if id is not None:
+            running = work.executions.get(id)
+            if running is None or running.ended is not None:
+                state = "is over" if running is not None else "has not started"
+                yield Breach(rule="execution-unknown", detail=f"execution {id} {state}", field="data.execution_id")
+            elif event.authtype == "service_account" and event.authid != running.executor:
+                detail = f"execution {id} is carried out by {running.executor}; {event.authid} has no part in it"
+                yield Breach(rule="undelegated-execution", detail=detail, field="data.execution_id")
+        case OutputValidated() as checked:
+            yield from _check_validation(work, checked, event, directory)
+        case OutputReleased(output_id=id):
+            made = work.outputs.get(id)
+            if made is not None:
+                yield from _check_sound(work, made)
+                yield from _check_autonomy(work, made, event, directory)
+        case WorkCompleted():
+            for made in _results(work):
+                yield from _check_sound(work, made)
+                yield from _check_looked_at(work, made)
+        case WorkVerified(criteria=verdicts):
+            for made in _results(work):
+                for verdict in verdicts:
+                    found = made.checks.get(verdict.id)
+                    if verdict.result == "passed" and found is not None and found.result == "failed":
+                        detail = f"{made.output.output_id} was held against {verdict.id} as it is, and failed"
+                        yield Breach(rule="output-unsound", detail=detail, field="data.criteria")
+        case _:
+            pass
+
+
+def evolve(work: Work, event: Event) -> Work:
+    """What is known of the outputs afterwards."""
+    data = event.data
+    if not isinstance(data, OutputValidated):
+        return work
+    made = work.outputs.get(data.output_id)
+    if made is None or data.output_dig not in (None, made.output.dig) or _is_false_claim(data, event):
+        return work
+    made = msgspec.structs.replace(made, checks={**made.checks, data.criterion_id: data})
+    return msgspec.structs.replace(work, outputs={**work.outputs, data.output_id: made})
+
+
+def declared(work: Work, output: Output) -> Mapping[str, dict[str, Any]]:
+    """The schemas that an output has to be held against, by criterion, or by the delegation that expects it."""
+    expected = [(d.terms.delegation_id, each) for d in work.delegations.values() for each in d.terms.expected_outputs]
+    mine = [(id, each) for id, each in expected if each.name in (output.output_id, output.name)]
+    found = {id: each.json_schema for id, each in mine if each.json_schema is not None}
+    served = {criterion for _, each in expected for criterion in each.criteria}
+    serves = {criterion for _, each in mine for criterion in each.criteria}
+    is_json = output.media_type.partition(";")[0].strip().endswith(("/json", "+json"))
+    for criterion in work.definition.acceptance_criteria if work.definition is not None else ():
+        # A criterion that some output is expected to serve is about that one; any other is about all that is JSON.
+        about = criterion.id in serves if criterion.id in served else is_json
+        if criterion.json_schema is not None and about:
+            found[criterion.id] = criterion.json_schema
+    return found
+
+
+def _held(work: Work, command: ValidateOutput, context: Context) -> OutputValidated:
+    """The result of holding the content against the declared schema, here and now."""
+    id, criterion, content = command.output_id, command.criterion_id, command.content or ""
+    made = work.outputs.get(id)
+    if command.result is not None or command.method not in (None, "schema"):
+        raise Unreadable("what is found is the result of a schema; leave result and method out", "content")
+    found = declared(work, made.output).get(criterion) if made is not None else None
+    if made is None or found is None:
+        detail = f"no JSON Schema is declared for {id} under {criterion}; report what was found elsewhere as result"
+        raise Refused(Breach(rule="check-claimed", detail=detail, field="criterion_id"))
+    dig = f"sha256:{hashlib.sha256(content.encode()).hexdigest()}"
+    if dig != made.output.dig:
+        detail = f"the content has the digest {dig[:19]}…; {id} is {made.output.dig[:19]}…"
+        raise Refused(Breach(rule="check-claimed", detail=detail, field="content"))
+    try:
+        faults = schema.faults(found, content)
+    except schema.TooMuch as error:
+        detail = f"the schema of {criterion} {error}; hold it against {id} elsewhere, and report the result"
+        raise Refused(Breach(rule="check-claimed", detail=detail, field="criterion_id")) from None
+    return OutputValidated(
+        output_id=id,
+        criterion_id=criterion,
+        result="failed" if faults else "passed",
+        method="schema",
+        output_dig=dig,
+        by=context.actor,
+        checked="here",
+        schema_dig=schema.digest(found),
+        detail="; ".join(faults),
+    )
+
+
+def _reported(work: Work, command: ValidateOutput, context: Context) -> OutputValidated:
+    """What somebody, or a tool of theirs, found elsewhere; they vouch for it."""
+    if command.result is None:
+        raise Unreadable("is missing: say what was found, or give the content to be held against the schema", "result")
+    made = work.outputs.get(command.output_id)
+    person = context.directory.kind(context.actor) == "human"
+    return OutputValidated(
+        output_id=command.output_id,
+        criterion_id=command.criterion_id,
+        result=command.result,
+        method=command.method or ("human" if person else "rule"),
+        output_dig=command.output_dig or (made.output.dig if made is not None else None),
+        by=context.actor,
+        detail=command.detail,
+    )
+
+
+def _check_schema(found: dict[str, Any] | None, name: str, field: str) -> Iterator[Breach]:
+    problem = schema.problem(found) if found is not None else None
+    if problem is not None:
+        yield Breach(rule="condition-unsound", detail=f"the schema of {name} {problem}", field=field)
+
+
+def _check_validation(work: Work, data: OutputValidated, event: Event, directory: Directory) -> Iterator[Breach]:
+    made, id = work.outputs.get(data.output_id), data.output_id
+    if made is None:
+        yield Breach(rule="check-claimed", detail=f"there is no output {id}", field="data.output_id")
+    elif data.output_dig not in (None, made.output.dig):
+        detail = f"{id} is now {made.output.dig[:19]}…; what was checked is {str(data.output_dig)[:19]}…"
+        yield Breach(rule="check-claimed", detail=detail, field="data.output_dig")
+    criteria = {c.id for c in work.definition.acceptance_criteria} if work.definition is not None else None
+    if criteria is not None and data.criterion_id not in criteria | work.delegations.keys():
+        known = ", ".join(sorted(criteria)) or "none"
+        detail = f"there is no criterion {data.criterion_id}; there are {known}"
+        yield Breach(rule="check-claimed", detail=detail, field="data.criterion_id")
+    if _is_false_claim(data, event):
+        detail = f"{event.authid} says that this service checked {id}; what it checks, it is asked to by command"
+        yield Breach(rule="check-claimed", detail=detail, field="data.checked")
+    by = data.by or (event.authid if event.authtype in ("user", "service_account") else None)
+    if by is None:
+        return
+    if not directory.is_here(by):
+        yield Breach(rule="unregistered-actor", detail=f"{by} is not registered or has left", field="data.by")
+    elif directory.kind(by) == "agent":
+        if data.method == "human":
+            detail = f"{by} is an agent; that a person looked at {id} is for that person to say"
+            yield Breach(rule="check-claimed", detail=detail, field="data.method")
+        if work.mandate(by, event.time) is None:
+            detail = f"{by} is an agent and has no live delegation for {event.subject}; a person delegates it first"
+            yield Breach(rule="undelegated-execution", detail=detail, field="data.by")
+
+
+def _is_false_claim(data: OutputValidated, event: Event) -> bool:
+    # A fact is another system's word. Ours is recorded by the command door, which people and agents come to.
+    return data.checked == "here" and event.authtype == "system"
+
+
+def _results(work: Work) -> Iterator[Made]:
+    return (made for made in work.outputs.values() if made.handed_over and not made.withdrawn)
+
+
+def _check_sound(work: Work, made: Made) -> Iterator[Breach]:
+    id = made.output.output_id
+    for criterion, found in made.checks.items():
+        if found.result == "failed":
+            why = f": {found.detail.rstrip('. ')}" if found.detail else ""
+            detail = f"{id} as it is now was held against {criterion}, and failed{why}"
+            yield Breach(rule="output-unsound", detail=detail, field="data.output_id")
+    for criterion in declared(work, made.output).keys() - made.checks.keys():
+        detail = f"{id} as it is now has not been held against the schema of {criterion}; validate it first"
+        yield Breach(rule="output-unsound", detail=detail, field="data.output_id")
+
+
+def _check_autonomy(work: Work, made: Made, event: Event, directory: Directory) -> Iterator[Breach]:
+    """How far whoever made it, and whoever lets it go, may go by themselves."""
+    yield from _check_looked_at(work, made)
+    actor, id = event.authid or "", made.output.output_id
+    held = work.mandate(actor, event.time) if directory.kind(actor) == "agent" else None
+    if held is None or _is_consented(work, made):
+        return
+    least = min((d.terms.autonomy for d in work.lineage(held.terms.delegation_id)), key=AUTONOMY.index)
+    if least == "suggest":
+        detail = f"{held.terms.delegation_id} allows {actor} suggestions only; a person consents to {id} first"
+        yield Breach(rule="delegation-violated", detail=detail, field="data.output_id")
+    elif least == "act_with_approval":
+        detail = f"{held.terms.delegation_id} asks for approval before {actor} releases {id}; ask for a review of it"
+        yield Breach(rule="approval-missing", detail=detail, field="data.output_id")
+
+
+def _check_looked_at(work: Work, made: Made) -> Iterator[Breach]:
+    running = work.executions.get(made.execution_id or "")
+    chain = work.lineage(running.delegation_id or "") if running is not None else []
+    by = next((d.terms.delegation_id for d in chain if d.terms.autonomy == "act_then_review"), None)
+    if by is not None and not _is_consented(work, made):
+        detail = f"{made.output.output_id} was made under {by}, to be reviewed after; nobody has consented to it yet"
+        yield Breach(rule="control-bypassed", detail=detail, field="data.output_id")
+
+
+def _is_consented(work: Work, made: Made) -> bool:
+    """Whether somebody else has said yes to these bytes."""
+    now = (made.output.output_id, made.output.dig)
+    return any(r.status in ("met", "waived") and (r.request.output_id, r.request.output_dig) == now
+               for r in work.reviews.values())  # fmt: skip

@@ -1,0 +1,129 @@
+"""JSON Schema (Draft 2020-12), held against an output's content at a cost that is bounded before anything is evaluated.
+
+Schemas come from whoever defines work, and content from whoever does it: neither may keep a service from its other
+work. So every keyword that is applied is counted, regular expressions run in linear time, nothing is fetched from
+anywhere, and what cannot be bounded is not offered. No fault repeats what the content says: that is not kept.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
+from functools import lru_cache
+from typing import Any, Final
+
+import cel
+import msgspec
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError, ValidationError
+from jsonschema.validators import extend
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+
+SCHEMA_BYTES_MAX: Final = 16_384
+STEPS_MAX: Final = 10_000
+PATTERN_CHARS_MAX: Final = 256
+TEXT_CHARS_MAX: Final = 4_096
+FAULTS_MAX: Final = 5
+NOT_OFFERED: Final = frozenset({"patternProperties", "unevaluatedProperties", "unevaluatedItems", "$dynamicRef"})
+
+_left: ContextVar[int] = ContextVar("steps left")
+
+
+class TooMuch(Exception):
+    """The schema asks for more than can be done here; the message says for what."""
+
+
+def digest(schema: Mapping[str, Any]) -> str:
+    """The digest by which a result names the schema: of its JSON with sorted keys and no blanks."""
+    text = json.dumps(schema, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def problem(schema: Mapping[str, Any]) -> str | None:
+    """Why nothing can be held against this schema, to be said after its name; None when it can."""
+    return _problem(msgspec.json.encode(schema))
+
+
+def faults(schema: Mapping[str, Any], content: str) -> list[str]:
+    """Where `content`, as JSON, is not what the schema says: at most FAULTS_MAX places; none when it is valid.
+
+    Raises TooMuch.
+    """
+    try:
+        instance = msgspec.json.decode(content)
+    except (msgspec.DecodeError, RecursionError):
+        return ["it is not JSON"]
+    found: list[str] = []
+    token = _left.set(STEPS_MAX)
+    try:
+        for error in _Bounded(schema, registry=Registry()).iter_errors(instance):
+            found.append(_said(error))
+            if len(found) == FAULTS_MAX:
+                break
+    except RecursionError:
+        raise TooMuch("refers to itself without end") from None
+    except Unresolvable as error:
+        raise TooMuch(f"refers to {error.ref!r}, which is not in it") from None
+    finally:
+        _left.reset(token)
+    return found
+
+
+@lru_cache(256)
+def _problem(encoded: bytes) -> str | None:
+    if len(encoded) > SCHEMA_BYTES_MAX:
+        return f"has {len(encoded)} bytes; {SCHEMA_BYTES_MAX} at most"
+    try:
+        Draft202012Validator.check_schema(msgspec.json.decode(encoded))
+    except SchemaError as error:
+        return f"is no JSON Schema at {error.json_path}: it breaks {error.validator}"
+    except RecursionError:
+        return "is nested too deeply"
+    return None
+
+
+def _said(error: ValidationError) -> str:
+    wanted = json.dumps(error.validator_value, ensure_ascii=False, default=str)
+    return f"{error.json_path[:200]} is not as {error.validator} says: {wanted[:200]}"
+
+
+def _counted(keyword: str, apply: Callable[..., Any]) -> Callable[..., Iterator[ValidationError]]:
+    def bounded(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+        barred = NOT_OFFERED & schema.keys()
+        if barred:
+            raise TooMuch(f"uses {min(barred)}, which is not offered")
+        size = len(instance) if isinstance(instance, list | dict | str) else 0
+        _spend(1 + size // 16 + (size * size // 64 if keyword == "uniqueItems" else 0))
+        yield from apply(validator, value, instance, schema) or ()
+
+    return bounded
+
+
+def _pattern(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    if not isinstance(instance, str):
+        return
+    if len(value) > PATTERN_CHARS_MAX or len(instance) > TEXT_CHARS_MAX:
+        raise TooMuch(f"has a pattern of {len(value)} characters for a text of {len(instance)}")
+    # Every repetition that is counted out is paid for: compiling it takes time and room.
+    _spend(20 + 200 * value.count("{"))
+    try:
+        found = _MATCHES.execute({"text": instance, "pattern": value})
+    except Exception:
+        raise TooMuch(f"has the pattern {value[:100]!r}, which cannot be matched in linear time") from None
+    if not found:
+        yield ValidationError("")
+
+
+def _spend(steps: int) -> None:
+    left = _left.get() - steps
+    _left.set(left)
+    if left < 0:
+        raise TooMuch(f"takes more than {STEPS_MAX} steps for this content")
+
+
+_MATCHES: Final = cel.compile("text.matches(pattern)")
+_KEYWORDS: Final = dict(Draft202012Validator.VALIDATORS) | {"pattern": _pattern}
+_Bounded: Final = extend(
+    Draft202012Validator, {keyword: _counted(keyword, apply) for keyword, apply in _KEYWORDS.items()}
+)

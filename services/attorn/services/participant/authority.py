@@ -1,0 +1,86 @@
+"""Who may change who takes part, in which roles, and by which rules."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from attorn.contracts.envelope import Event
+from attorn.contracts.participant import ParticipantSuspended, RoleGranted
+from attorn.contracts.refusal import Breach
+from attorn.projections.directory import Directory
+
+_OF_AN_OWNER: Final = ("reviewer", "agent_manager", "auditor")
+"""The roles that the owner of a process may give in it."""
+
+
+def check_actor(event: Event, directory: Directory) -> Iterator[Breach]:
+    """People decide who takes part, and by which rules; an agent has its mandates in work alone."""
+    if event.authtype == "service_account":
+        detail = f"{event.authid} is not a person; {event.subject} is for people to change"
+        yield Breach(rule="undelegated-execution", detail=detail)
+    # Who stops themselves does so before they are stopped; at the door the directory may know of it already.
+    stops_itself = isinstance(event.data, ParticipantSuspended) and event.subject == f"participant/{event.authid}"
+    if directory.is_suspended(event.authid or "", event.subject) and not stops_itself:
+        detail = f"{event.authid} is suspended, and does nothing until somebody else resumes them"
+        yield Breach(rule="actor-suspended", detail=detail)
+
+
+def check_stopped(event: Event, process: str | None, directory: Directory) -> Iterator[Breach]:
+    """People and systems that are suspended, everywhere or in `process`, do nothing to work either.
+
+    Of agents the delegations say it, which rest: what an agent does without one is another rule's concern.
+    """
+    who = directory.participants.get(event.authid or "")
+    if who is None or not who.stopped or who.kind == "agent":
+        return
+    if directory.is_suspended(who.id, f"process/{process}" if process is not None else ""):
+        detail = f"{who.id} is suspended, and does nothing until somebody else resumes them"
+        yield Breach(rule="actor-suspended", detail=detail)
+
+
+def check_role(
+    role: str, scope: str, event: Event, held: Sequence[RoleGranted], directory: Directory
+) -> Iterator[Breach]:
+    """The custodian of the ledger and its admins say who holds which role; an owner of a process, who works in it.
+
+    While there is no admin, any person gives the roles that lend no power over others: a house has to begin somewhere.
+    `held` are the roles that the participant had before the event.
+    """
+    if not _may_say(role, scope, event, held, directory):
+        where = f" for {scope}" if scope else ""
+        ask = f"{directory.root_custodian() or 'nobody'}, the custodian of the ledger, or an admin"
+        detail = f"{event.authid or 'nobody'} does not say who is {role}{where}; ask {ask}"
+        yield Breach(rule="role-authority", detail=detail)
+
+
+def _may_say(role: str, scope: str, event: Event, held: Sequence[RoleGranted], directory: Directory) -> bool:
+    actor, at = event.authid or "", event.time
+    if event.subject == f"participant/{actor}":
+        # What somebody gives themselves is no ground for giving it, nor is what they give up any less one.
+        others = any(fact.value.participant != actor for fact in directory.custodians)
+        powers = {(r.role, r.scope) for r in held if r.valid_until is None or at <= r.valid_until}
+        if not others or powers & {("custodian", ""), ("admin", ""), ("admin", scope)}:
+            return True
+    elif directory.root_custodian() in (None, actor) or directory.has_role(actor, "custodian", "", at):
+        return True
+    elif directory.has_role(actor, "admin", scope, at):
+        return True
+    if not directory.is_person(actor):
+        return False
+    kind, _, id = scope.partition("/")
+    process = directory.process(id) if kind == "process" and role in _OF_AN_OWNER else None
+    if process is not None and directory.successor(process.owner) == actor:
+        return True
+    return role not in ("admin", "custodian") and not directory.somebody_is("admin", scope, at)
+
+
+def check_architect(event: Event, directory: Directory) -> Iterator[Breach]:
+    """Once somebody is workflow architect, for this process or everywhere, only they publish and retire it.
+
+    Before, any person may: who is the first to hold the role takes processes in hand. Until then nothing is locked.
+    """
+    actor, at = event.authid or "", event.time
+    if not directory.somebody_is("workflow_architect", event.subject, at):
+        return
+    if not directory.has_role(actor, "workflow_architect", event.subject, at):
+        detail = f"{actor or 'nobody'} is no workflow architect for {event.subject}; ask one to publish or retire it"
+        yield Breach(rule="architect-only", detail=detail)

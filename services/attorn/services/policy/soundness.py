@@ -1,0 +1,111 @@
+"""Whether a policy can be followed as it is written: seen when it is published, not when work is stuck in it."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+from attorn.contracts.policy import (
+    AuthorityRules,
+    DelegationRules,
+    EscalationRules,
+    PolicyPublished,
+    RetentionRules,
+    ReviewRules,
+)
+from attorn.contracts.refusal import Breach
+from attorn.projections.directory import Directory
+from attorn.services import expressions
+
+CONDITIONS_MAX: Final = 100
+"""How many conditions, limits or rungs one policy has at most."""
+
+
+def check(policy: PolicyPublished, directory: Directory) -> Iterator[Breach]:
+    """What in the rules of the policy's own kind nobody could follow."""
+    kind = policy.kind
+    rules = getattr(policy.rules, kind)
+    if rules is None:
+        yield _unsound(f"a {kind} policy says its rules here", kind)
+    match rules:
+        case ReviewRules():
+            yield from _check_review(rules, directory)
+        case EscalationRules():
+            yield from _check_escalation(rules)
+        case DelegationRules():
+            yield from _check_delegation(rules)
+        case AuthorityRules():
+            yield from _check_authority(rules)
+        case RetentionRules(keep_for=keep_for) if keep_for is not None and keep_for.total_seconds() <= 0:
+            yield _unsound("nothing would be kept; keep_for is longer than that", "retention.keep_for")
+        case _:
+            pass
+
+
+def _check_review(rules: ReviewRules, directory: Directory) -> Iterator[Breach]:
+    eligible = [who for who in rules.candidates if who not in rules.excluded]
+    kinds = {directory.kind(who) for who in eligible}
+    # A role, or a team, stands for any number of people; only those who are named one by one can be too few.
+    if rules.candidates and not kinds & {None, "team"}:
+        able = [who for who in eligible if directory.is_person(who) or not rules.human_required]
+        if len(able) < rules.reviewers_required:
+            detail = f"{rules.reviewers_required} have to review, and of the candidates {len(able)} may; name more"
+            yield _unsound(detail, "review.candidates")
+    if rules.respond_within is not None and rules.respond_within.total_seconds() <= 0:
+        yield _unsound("a review takes time; respond_within is longer than that", "review.respond_within")
+    if rules.when is not None:
+        yield from _check_expression(rules.when, "review.when")
+
+
+def _check_escalation(rules: EscalationRules) -> Iterator[Breach]:
+    if len(rules.ladder) > CONDITIONS_MAX:
+        yield _unsound(f"there are {len(rules.ladder)} rungs; {CONDITIONS_MAX} at most", "escalation.ladder")
+        return
+    below = 0
+    for index, rung in enumerate(rules.ladder):
+        field = f"escalation.ladder[{index}]"
+        if rung.rung <= below:
+            yield _unsound(f"rung {rung.rung} comes after rung {below}; count them upwards", f"{field}.rung")
+        below = rung.rung
+        if not rung.targets:
+            yield _unsound(f"rung {rung.rung} asks nobody; name its targets", f"{field}.targets")
+        if rung.ack_within.total_seconds() <= 0:
+            yield _unsound(f"rung {rung.rung} gives no time; ack_within is longer than that", f"{field}.ack_within")
+
+
+def _check_delegation(rules: DelegationRules) -> Iterator[Breach]:
+    written = len(rules.conditions) + len(rules.escalate_when)
+    if written > CONDITIONS_MAX:
+        # Each is compiled, here and wherever the policy is held against work.
+        yield _unsound(f"there are {written} conditions; {CONDITIONS_MAX} at most", "delegation.conditions")
+        return
+    ids = Counter(condition.id for condition in rules.conditions)
+    for twice in sorted(id for id, count in ids.items() if count > 1):
+        yield _unsound(f"two conditions are called {twice}; give each an id of its own", "delegation.conditions")
+    if rules.max_duration is not None and rules.max_duration.total_seconds() <= 0:
+        yield _unsound("a delegation takes time; max_duration is longer than that", "delegation.max_duration")
+    for condition in rules.conditions:
+        yield from _check_expression(condition.expr, f"delegation.conditions[{condition.id}].expr")
+    for index, expression in enumerate(rules.escalate_when):
+        yield from _check_expression(expression, f"delegation.escalate_when[{index}]")
+
+
+def _check_authority(rules: AuthorityRules) -> Iterator[Breach]:
+    if len(rules.limits) > CONDITIONS_MAX:
+        yield _unsound(f"there are {len(rules.limits)} limits; {CONDITIONS_MAX} at most", "authority.limits")
+        return
+    for index, limit in enumerate(rules.limits):
+        field = f"authority.limits[{index}]"
+        if limit.up_to is not None and limit.up_to.amount.startswith("-"):
+            yield _unsound(f"{limit.who} may decide up to less than nothing; say an amount", f"{field}.up_to")
+        if limit.when is not None:
+            yield from _check_expression(limit.when, f"{field}.when")
+
+
+def _check_expression(text: str, field: str) -> Iterator[Breach]:
+    problem = expressions.problem(text)
+    if problem is not None:
+        yield _unsound(f"the condition {text[:80]!r} {problem}", field)
+
+
+def _unsound(detail: str, field: str) -> Breach:
+    return Breach(rule="policy-unsound", detail=detail, field=f"data.rules.{field}")

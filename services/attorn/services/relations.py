@@ -1,0 +1,69 @@
+"""The relations of work items as a service keeps them: followed on the log, beside the directory that holds them."""
+
+import asyncio
+from typing import Final
+
+import msgspec
+
+from attorn.contracts.dependency import AddDependency
+from attorn.contracts.ledger import Ledger
+from attorn.contracts.refusal import Unavailable
+from attorn.contracts.work import CompleteWork, DefineWork
+from attorn.projections.relations import KINDS, Relations
+
+RULES: Final = frozenset({"criteria-open", "relation-cycle", "duplicate-effort", "stale-fence"})
+"""The rules that look into the relations: before one of them refuses, they are brought up to date."""
+
+
+def looks_beyond(command: msgspec.Struct) -> bool:
+    """Whether a command is judged by what other items are: then everything that is recorded has to be known first."""
+    match command:
+        case CompleteWork() | AddDependency():
+            return True
+        case DefineWork(parent_id=parent, depends_on=depends_on, dedup_key=dedup):
+            return parent is not None or bool(depends_on) or dedup is not None
+        case _:
+            return False
+
+
+class LiveRelations:
+    """Follows work and claims from the log's beginning; `view` is the fold so far, of everything up to `position`.
+
+    A service answers before all of an old log is read; only commands that look beyond their item wait for that. What
+    two services decide in the same moment, neither knowing of the other, the fold finds.
+    """
+
+    def __init__(self, ledger: Ledger, view: Relations) -> None:
+        self.view, self.position, self.pending = view, 0, True
+        self._ledger = ledger
+        self._moved = asyncio.Condition()
+
+    async def follow(self) -> None:
+        """Fold what is there, and then what comes; an end only by cancelling."""
+        async for page in self._ledger.follow(after=self.position, kinds=KINDS):
+            for recorded in page.recorded:
+                self.view.evolve(recorded)
+            if page.recorded:
+                self.position = page.recorded[-1].position
+            self.pending = bool(page.pending)
+            async with self._moved:
+                self._moved.notify_all()
+
+    async def moved(self, after: int) -> int:
+        """Wait until there is something behind position `after`, and no more is known to come; the position then."""
+        async with self._moved:
+            await self._moved.wait_for(lambda: self.position > after and not self.pending)
+        return self.position
+
+    async def catch_up(self, timeout: float = 10.0) -> None:
+        """Wait until `view` has all that is recorded now.
+
+        Raises Unavailable when it does not get there within `timeout` seconds.
+        """
+        target = max(await asyncio.gather(*(self._ledger.last(kind) for kind in KINDS)))
+        try:
+            async with asyncio.timeout(timeout), self._moved:
+                await self._moved.wait_for(lambda: self.position >= target)
+        except TimeoutError:
+            reason = f"the relations of work are known up to position {self.position}, and the log goes up to {target}"
+            raise Unavailable(reason) from None

@@ -1,0 +1,129 @@
+"""Which outputs are looked at, by whom: what the pinned policy asks for when an output is there, or is another."""
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from attorn.contracts.ids import Pinned
+from attorn.contracts.output import Output
+from attorn.contracts.policy import ReviewRules
+from attorn.contracts.review import ReviewInvalidated, ReviewRequested, ReviewSkipped, Sampling, draw
+from attorn.projections.directory import Directory
+from attorn.services import expressions
+from attorn.services.delegation.occasion import of_output, of_work
+from attorn.services.transact import Context
+from attorn.services.work.state import Review, Work
+
+
+def rules_of(pinned: Pinned | None, directory: Directory) -> ReviewRules | None:
+    """What a pinned review policy says; None where there is none, or nobody knows it."""
+    policy = directory.policy(pinned.id, pinned.version) if pinned is not None else None
+    return policy.rules.review if policy is not None else None
+
+
+def asked_for(
+    work: Work,
+    outputs: Sequence[Output],
+    context: Context,
+    *,
+    name: str,
+    executor: str | None,
+    confidence: float | None = None,
+) -> Iterator[msgspec.Struct]:
+    """What the work's policy wants done about new outputs: for each a review, or the draw that spared it one.
+
+    `name` is what the reviews' ids begin with; `executor` is who made the outputs, and `confidence` how sure of them.
+    """
+    pinned = work.definition.review_policy if work.definition is not None else None
+    rules = rules_of(pinned, context.directory)
+    if pinned is None or (rules is not None and rules.reviewers_required == 0):
+        return
+    for number, output in enumerate(outputs, start=1):
+        sampling = None if _selected(work, rules, output, confidence, context) else _drawn(rules, output, name, context)
+        if sampling is not None and sampling.drawn is not None and sampling.drawn >= sampling.rate:
+            yield ReviewSkipped(output_id=output.output_id, output_dig=output.dig, policy=pinned, sampling=sampling)
+            continue
+        made_by = (executor,) if executor is not None and (rules is None or rules.exclude_executor) else ()
+        barred = tuple(dict.fromkeys((*made_by, *(rules.excluded if rules is not None else ()))))
+        yield ReviewRequested(
+            review_id=f"{name}-R{number}"[-64:],
+            output_id=output.output_id,
+            output_dig=output.dig,
+            policy=pinned,
+            required=rules.reviewers_required if rules is not None else 1,
+            candidates=candidates(rules, barred, context.directory),
+            excluded=barred,
+            respond_by=context.at + rules.respond_within if rules is not None and rules.respond_within else None,
+            sampling=sampling,
+        )
+
+
+def candidates(rules: ReviewRules | None, barred: Sequence[str], directory: Directory) -> tuple[str, ...]:
+    """The persons whom a policy names as reviewers, roles among them resolved, but for those who are `barred`."""
+    named = [person for target in rules.candidates for person in directory.persons(target)] if rules is not None else []
+    return tuple(person for person in dict.fromkeys(named) if person not in barred)
+
+
+def overtaken(work: Work, outputs: Sequence[Output]) -> Iterator[ReviewInvalidated]:
+    """The reviews that `outputs` leave without an object: what they were about has other bytes now."""
+    for review, now in _replaced(work, outputs):
+        yield _invalidated(review, now.dig)
+
+
+def renewed(work: Work, outputs: Sequence[Output], context: Context, *, but: str = "") -> Iterator[ReviewRequested]:
+    """What was still waited for, asked again of the bytes that there are now; `but` is the review that they answer."""
+    waited_for = ((r, now) for r, now in _replaced(work, outputs) if r.status in ("open", "expired"))
+    for number, (review, now) in enumerate(waited_for, start=1):
+        if review.request.review_id != but:
+            yield msgspec.structs.replace(
+                review.request,
+                review_id=f"{context.new_id}-R{number}"[-64:],
+                output_id=now.output_id,
+                output_dig=now.dig,
+                sampling=None,
+            )
+
+
+def dangling(work: Work) -> Iterator[ReviewInvalidated]:
+    """Reviews of bytes that a fact has replaced, and that the work still waits for: nobody has said so on the log."""
+    waiting = {id for id, _ in work.life.reviews}
+    for id, review in work.reviews.items():
+        made = work.outputs.get(review.request.output_id)
+        if id in waiting and review.status == "invalidated" and made is not None:
+            yield _invalidated(review, made.output.dig)
+
+
+def _replaced(work: Work, outputs: Sequence[Output]) -> Iterator[tuple[Review, Output]]:
+    for review in work.reviews.values():
+        about = review.request
+        now = next((output for output in outputs if about.output_id in (output.output_id, output.supersedes)), None)
+        if review.stands and now is not None and now.dig != about.output_dig:
+            yield review, now
+
+
+def _invalidated(review: Review, now: str) -> ReviewInvalidated:
+    about = review.request
+    return ReviewInvalidated(
+        review_id=about.review_id, output_id=about.output_id, output_dig=about.output_dig, cause=now
+    )
+
+
+def _selected(
+    work: Work, rules: ReviewRules | None, output: Output, confidence: float | None, context: Context
+) -> bool:
+    """Whether the policy wants this one looked at whatever the sample says; where that cannot be told, it does."""
+    if rules is None or rules.when is None:
+        return False
+    facts = {"work": of_work(work), "output": of_output(output, confidence), "at": context.at}
+    return expressions.evaluate(rules.when, facts).holds is not False
+
+
+def _drawn(rules: ReviewRules | None, output: Output, name: str, context: Context) -> Sampling | None:
+    """The draw, where the policy looks at a share only.
+
+    The seed has the service's time in it, to the microsecond: who makes an output knows its digest, not the seed.
+    """
+    if rules is None or rules.sample_rate >= 1:
+        return None
+    seed = f"{name}@{context.at.isoformat()}"
+    return Sampling(rate=rules.sample_rate, drawn=draw(seed, output.dig), seed=seed)

@@ -1,0 +1,149 @@
+"""Who carries out what and holds which claim; who leads to whom, people and agents alike, at any date."""
+
+from typing import Any
+
+from attorn.contracts.claim import ClaimAcquired, ClaimExpired, ClaimReleased, ClaimRenewed
+from attorn.contracts.escalation import EscalationContext, EscalationNotified, WorkEscalated
+from attorn.contracts.execution import ExecutionInputRequired, ExecutionStarted
+from attorn.contracts.handover import HandoverAccepted, HandoverOffered
+from attorn.contracts.participant import ParticipantManagerChanged, ParticipantRegistered, ParticipantUpdated
+from attorn.contracts.work import WorkAssigned, WorkCompleted, WorkDefined, WorkUnassigned
+from sample_story import Story, day
+
+
+def held(story: Story, **asked: Any) -> list[tuple[str, str, str]]:
+    return [(each.thing, each.holder, each.basis) for each in story.folded().ask("holding", **asked).holdings]
+
+
+def begun() -> Story:
+    story = Story()
+    story.people("ana", "ben")
+    story.agent("bot")
+    story.tell("work/W-1", WorkDefined(title="Refund", accountable="ana"))
+    return story
+
+
+def test_whoever_is_assigned_holds_the_item_since_then_and_not_since_they_began() -> None:
+    story = begun()
+    at = story.tell("work/W-1", WorkAssigned(executor="bot"))
+    story.tell("work/W-1", ExecutionStarted(execution_id="x-1", executor="bot"))
+    [found] = story.folded().ask("holding", work="W-1").holdings
+    assert (found.holder, found.basis, found.since_position) == ("bot", "assigned", at)
+    assert (found.title, found.state, found.name) == ("Refund", "in_progress", "bot")
+
+
+def test_an_offered_handover_changes_nothing_and_an_accepted_one_does() -> None:
+    story = begun()
+    story.tell("work/W-1", WorkAssigned(executor="ben"))
+    story.tell("work/W-1", HandoverOffered(handover_id="h", to="bot"))
+    assert held(story, participant="ben") == [("work/W-1", "ben", "assigned")]
+    story.tell("work/W-1", HandoverAccepted(handover_id="h", to="bot"))
+    assert held(story) == [("work/W-1", "bot", "handed over")]
+    assert held(story, participant="ben") == []
+
+
+def test_what_is_let_go_taken_away_or_completed_is_held_by_nobody() -> None:
+    for end in (WorkUnassigned(), WorkCompleted(), ClaimExpired(claim_id="c")):
+        story = begun()
+        story.tell("work/W-1", WorkAssigned(executor="ben"))
+        story.tell("work/W-1", end)
+        assert held(story) == []
+
+
+def test_a_claim_on_another_thing_has_a_fence_and_an_end_that_moves_when_it_is_renewed() -> None:
+    story = begun()
+    story.tell("claim/k", ClaimAcquired(claim_id="c", key="order:7", holder="bot", fence=3, work_id="W-1",
+                                        lease_until=day(1)))  # fmt: skip
+    story.tell("claim/k", ClaimRenewed(claim_id="c", lease_until=day(2)))
+    story.tell("claim/k", ClaimRenewed(claim_id="another", lease_until=day(9)))
+    [found] = story.folded().ask("holding", participant="bot").holdings
+    assert (found.resource, found.fence, found.lease_until, found.work) == ("order:7", 3, day(2), "W-1")
+    story.tell("claim/k", ClaimReleased(claim_id="c"))
+    assert held(story) == []
+
+
+def test_the_holdings_come_in_pages() -> None:
+    story = begun()
+    for number in range(5):
+        story.tell(f"work/P-{number}", WorkAssigned(executor="ben"))
+    told = story.folded()
+    first = told.ask("holding", participant="ben", limit=2)
+    rest = told.ask("holding", participant="ben", limit=10, after=first.next)
+    assert [h.work for h in (*first.holdings, *rest.holdings)] == [f"P-{number}" for number in range(5)]
+    assert rest.next is None
+
+
+def test_who_carried_it_out_at_any_position_or_time() -> None:
+    story = begun()
+    first = story.tell("work/W-1", WorkAssigned(executor="ben"), at=day(1))
+    story.tell("work/W-1", WorkAssigned(executor="bot"), at=day(3))
+    told = story.folded()
+    assert told.ask("executor", work="W-1").executor == "bot"
+    assert told.ask("executor", work="W-1", position=first).executor == "ben"
+    assert told.ask("executor", work="W-1", at=day(2)).executor == "ben"
+    assert told.ask("executor", work="W-9").problem == "W-9 was not on the log then"
+
+
+# ---- the chart
+
+
+def chart(story: Story, **asked: Any) -> dict[str, tuple[str, ...]]:
+    return {node.id: node.path for node in story.folded().ask("org", **asked).nodes}
+
+
+def test_the_way_up_of_people_and_agents_ends_at_a_person_as_of_any_date() -> None:
+    story = begun()
+    story.tell("participant/ben", ParticipantManagerChanged(new="ana"), at=day(5))
+    story.tell("participant/bot", ParticipantUpdated(sponsor="ben"), at=day(7))
+    assert chart(story) == {"ana": (), "ben": ("ana",), "bot": ("ben", "ana")}
+    assert chart(story, at=day(6)) == {"ana": (), "ben": ("ana",), "bot": ("ana",)}
+    assert chart(story, at=day(2)) == {"ana": (), "ben": (), "bot": ("ana",)}
+    found = story.folded().ask("org")
+    assert {node.top for node in found.nodes} == {"ana"} and found.broken == 0
+
+
+def test_whoever_left_is_replaced_on_the_way_by_who_succeeded_them() -> None:
+    story = begun()
+    story.leaves("ana", "ben")
+    assert chart(story) == {"ben": (), "bot": ("ben",)}
+
+
+def test_a_way_up_that_leads_to_nobody_or_in_a_circle_is_said_to() -> None:
+    story = begun()
+    story.tell("participant/ana", ParticipantManagerChanged(new="ben"))
+    story.tell("participant/ben", ParticipantManagerChanged(new="ana"))
+    story.tell("participant/stray", ParticipantRegistered(participant_id="stray", kind="agent", display_name="Stray"))
+    found = story.folded().ask("org", broken=True)
+    problems = {node.id: node.problem for node in found.nodes}
+    assert problems["ana"] == "the way up leads back to ana" and found.broken == 4
+    assert problems["stray"] == "the way up ends at stray, who is not a person"
+
+
+# ---- how much one person looks after
+
+
+def test_the_people_with_most_open_escalations_come_first() -> None:
+    story = begun()
+    for number in range(3):
+        story.agent(f"b-{number}", "ben")
+    story.tell("work/W-1", WorkEscalated(escalation_id="e", reason="manual", raised_by="bot",
+                                         context=EscalationContext(summary="stuck")))  # fmt: skip
+    story.tell("work/W-1", EscalationNotified(escalation_id="e", rung=1, persons=("ben",)))
+    first, second = story.folded().ask("span").people
+    assert (first.person, first.agents, first.open_escalations, first.waiting) == ("ben", 3, 1, 1)
+    assert (second.person, second.agents, second.answers_for, second.open_escalations) == ("ana", 1, 1, 0)
+    page = story.folded().ask("span", limit=1)
+    assert [p.person for p in story.folded().ask("span", after=page.next).people] == ["ana"]
+
+
+def test_an_agent_that_needs_somebody_comes_before_a_hundred_that_do_not() -> None:
+    story = begun()
+    for number in range(100):
+        story.agent(f"a-{number:03d}")
+    story.tell("work/W-1", ExecutionStarted(execution_id="x", executor="a-077"))
+    story.tell("work/W-1", ExecutionInputRequired(execution_id="x", request_id="q", from_="ana", question="Which?"))
+    found = story.folded().ask("agents", person="ana", limit=50)
+    assert (found.count, found.exceptions) == (101, 1)
+    assert (found.agents[0].id, found.agents[0].exceptions, found.agents[0].executing) == ("a-077", ("waits",), 1)
+    rest = story.folded().ask("agents", person="ana", limit=100, after=found.next)
+    assert len({agent.id for agent in (*found.agents, *rest.agents)}) == 101 and rest.next is None

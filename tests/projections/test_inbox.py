@@ -1,0 +1,229 @@
+"""What waits for whom, by deadline: for people, for the holders of roles, for who succeeds or stands in."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from attorn.contracts.accountability import AccountabilityOffered, AccountabilityTransferred
+from attorn.contracts.decision import DecisionMade, DecisionRequested
+from attorn.contracts.delegation import DelegationAccepted, WorkDelegated
+from attorn.contracts.escalation import (
+    EscalationAcknowledged,
+    EscalationAdvanced,
+    EscalationContext,
+    EscalationNotified,
+    EscalationReassigned,
+    EscalationReopened,
+    EscalationResolved,
+    EscalationUnacknowledged,
+    Rung,
+    WorkEscalated,
+)
+from attorn.contracts.execution import (
+    ExecutionInputProvided,
+    ExecutionInputRequired,
+    ExecutionStarted,
+    WorkExecuted,
+)
+from attorn.contracts.handover import HandoverDeclined, HandoverOffered
+from attorn.contracts.output import Output
+from attorn.contracts.participant import AbsenceDeclared, AbsenceEnded, Covers, RoleGranted
+from attorn.contracts.review import (
+    ReviewClaimed,
+    ReviewRequested,
+    ReviewUnclaimed,
+    ReviewWithdrawn,
+    Verdict,
+    WorkReviewed,
+)
+from attorn.contracts.work import WorkCancelled, WorkDefined, WorkSubmitted
+from sample_story import Story, day
+
+DIG = "sha256:" + "a" * 64
+
+
+def begun(*, work: str = "W-1", story: Story | None = None) -> Story:
+    if story is None:
+        story = Story()
+        story.people("ana", "ben", "cleo")
+        story.agent("bot")
+    story.tell(f"work/{work}", WorkDefined(title="Refund", accountable="ana"))
+    story.tell(f"work/{work}", ExecutionStarted(execution_id="x", executor="bot"))
+    return story
+
+
+def waits(story: Story, who: str, **asked: Any) -> list[str]:
+    return [f"{each.kind} {each.id}" for each in story.folded().ask("inbox", who=who, **asked).waiting]
+
+
+def in_review(story: Story, work: str = "W-1", **said: Any) -> ReviewRequested:
+    output = Output(output_id="o", dig=DIG)
+    story.tell(f"work/{work}", WorkExecuted(execution_id="x", result="completed", outputs=(output,)))
+    request = ReviewRequested(review_id="r", output_id="o", output_dig=DIG, **said)
+    story.tell(f"work/{work}", request)
+    return request
+
+
+def verdict(by: str, verdict: Verdict = "approved") -> WorkReviewed:
+    return WorkReviewed(review_id="r", output_id="o", output_dig=DIG, verdict=verdict, reviewer=by)
+
+
+def test_a_review_waits_for_each_candidate_and_then_for_who_has_claimed_it() -> None:
+    story = begun()
+    in_review(story, candidates=("ben", "cleo"), respond_by=day(3))
+    assert waits(story, "ben") == waits(story, "cleo") == ["review r"] and waits(story, "ana") == []
+    claim = ReviewClaimed(review_id="r", output_id="o", output_dig=DIG, reviewer="cleo")
+    story.tell("work/W-1", claim)
+    assert waits(story, "ben") == [] and waits(story, "cleo") == ["review r"]
+    story.tell("work/W-1", ReviewUnclaimed(review_id="r", output_id="o", output_dig=DIG, reviewer="cleo"))
+    [found] = story.folded().ask("inbox", who="ben").waiting
+    assert (found.due_at, found.title, found.actions) == (day(3), "Refund", ("review.claim", "work.review"))
+
+
+def test_a_review_that_two_must_give_goes_on_waiting_for_who_has_not_given_theirs() -> None:
+    story = begun()
+    in_review(story, candidates=("ben", "cleo"), required=2)
+    story.tell("work/W-1", verdict("ben"))
+    assert waits(story, "ben") == [] and waits(story, "cleo") == ["review r"]
+    story.tell("work/W-1", verdict("cleo"))
+    assert waits(story, "cleo") == []
+
+
+@pytest.mark.parametrize("end", [verdict("ben", "rejected"), verdict("ben", "waived"),
+                                 ReviewWithdrawn(review_id="r", output_id="o", output_dig=DIG)])  # fmt: skip
+def test_a_review_that_is_over_waits_for_nobody(end: Any) -> None:
+    story = begun()
+    in_review(story, candidates=("ben", "cleo"), required=2)
+    story.tell("work/W-1", end)
+    assert waits(story, "ben") == waits(story, "cleo") == []
+
+
+def test_whoever_is_excluded_is_not_asked_to_review() -> None:
+    story = begun()
+    in_review(story, candidates=("ben", "cleo"), excluded=("ben",))
+    assert waits(story, "ben") == [] and waits(story, "cleo") == ["review r"]
+
+
+def test_a_review_without_candidates_waits_for_whoever_is_a_reviewer_there() -> None:
+    story = begun()
+    in_review(story)
+    story.tell("participant/ben", RoleGranted(role="reviewer"))
+    story.tell("participant/cleo", RoleGranted(role="reviewer", scope="process/other"))
+    assert waits(story, "ben") == ["review r"] and waits(story, "cleo") == []
+
+
+def test_three_questions_at_once_wait_for_whom_each_was_asked_until_each_is_answered() -> None:
+    story = begun()
+    for id, of in (("q1", "ben"), ("q2", "cleo"), ("q3", "ben")):
+        story.tell("work/W-1", ExecutionInputRequired(execution_id="x", request_id=id, from_=of, question="Which?"))
+    assert waits(story, "ben") == ["input q1", "input q3"] and waits(story, "cleo") == ["input q2"]
+    story.tell("work/W-1", ExecutionInputProvided(request_id="q1", response="respond"))
+    assert waits(story, "ben") == ["input q3"] and waits(story, "cleo") == ["input q2"]
+
+
+def test_what_ends_the_work_ends_its_questions() -> None:
+    story = begun()
+    story.tell("work/W-1", ExecutionInputRequired(execution_id="x", request_id="q", from_="ben", question="Which?"))
+    story.tell("work/W-1", DecisionRequested(decision_id="d", question="Refund?", from_="ben"))
+    story.tell("work/W-1", WorkCancelled())
+    assert waits(story, "ben") == []
+
+
+def test_a_decision_that_names_nobody_waits_for_who_answers_for_the_work() -> None:
+    story = begun()
+    story.tell("work/W-1", DecisionRequested(decision_id="d", question="Refund?"))
+    [found] = story.folded().ask("inbox", who="ana").waiting
+    assert (found.kind, found.because) == ("decision", "whoever answers for it")
+    assert waits(story, "ben") == []
+    story.tell("work/W-1", DecisionMade(decision_id="d", decider="ana", chosen="yes"))
+    assert waits(story, "ana") == []
+
+
+def test_an_escalation_waits_for_the_rung_that_it_is_on_then_for_who_took_it_up() -> None:
+    story = begun()
+    ladder = (Rung(rung=1, targets=("ben", "cleo"), ack_within=timedelta(hours=1)),
+              Rung(rung=2, targets=("ana",), ack_within=timedelta(hours=1)))  # fmt: skip
+    story.tell("work/W-1", WorkEscalated(escalation_id="e", reason="manual", raised_by="bot", ladder=ladder,
+                                         context=EscalationContext(summary="stuck", question="How?")))  # fmt: skip
+    assert waits(story, "ben") == waits(story, "cleo") == ["escalation e"] and waits(story, "ana") == []
+    story.tell("work/W-1", EscalationNotified(escalation_id="e", rung=1, persons=("cleo",), next_rung_at=day(2)))
+    assert waits(story, "ben") == [] and waits(story, "cleo") == ["escalation e"]
+    story.tell("work/W-1", EscalationAdvanced(escalation_id="e", from_=1, to=2))
+    assert waits(story, "cleo") == [] and waits(story, "ana") == ["escalation e"]
+    story.tell("work/W-1", EscalationAcknowledged(escalation_id="e", by="ben", ack_until=day(3)))
+    [found] = story.folded().ask("inbox", who="ben").waiting
+    assert (found.text, found.due_at, found.claimed_by) == ("How?", day(3), "ben") and waits(story, "ana") == []
+    story.tell("work/W-1", EscalationUnacknowledged(escalation_id="e"))
+    assert waits(story, "ben") == [] and waits(story, "ana") == ["escalation e"]
+    story.tell("work/W-1", EscalationReassigned(escalation_id="e", to="cleo"))
+    assert waits(story, "cleo") == ["escalation e"]
+    story.tell("work/W-1", EscalationResolved(escalation_id="e", outcome="returned"))
+    assert waits(story, "cleo") == []
+    story.tell("work/W-1", EscalationReopened(escalation_id="e"))
+    assert waits(story, "ben") == waits(story, "cleo") == ["escalation e"]
+
+
+def test_offers_wait_for_whom_they_were_made_to() -> None:
+    story = begun()
+    story.tell("work/W-1", HandoverOffered(handover_id="h", to="ben", respond_by=day(2)))
+    story.tell("work/W-1", AccountabilityOffered(to="ben"))
+    story.tell("work/W-1", WorkDelegated(delegation_id="D", delegator="ana", delegate="bot"))
+    assert waits(story, "ben") == ["handover h", "accountability ben"] and waits(story, "bot") == ["delegation D"]
+    story.tell("work/W-1", HandoverDeclined(handover_id="h"))
+    story.tell("work/W-1", AccountabilityTransferred(to="ben"))
+    story.tell("work/W-1", DelegationAccepted(delegation_id="D"))
+    assert waits(story, "ben") == waits(story, "bot") == []
+
+
+def test_what_was_meant_for_who_left_waits_for_their_successor() -> None:
+    story = begun()
+    story.tell("work/W-1", ExecutionInputRequired(execution_id="x", request_id="q", from_="ben", question="Which?"))
+    story.leaves("ben", "cleo")
+    [found] = story.folded().ask("inbox", who="cleo").waiting
+    assert (found.id, found.because) == ("q", "ben")
+    assert story.folded().ask("inbox", who="ben").problem == "ben is not a participant who is here"
+
+
+@pytest.mark.parametrize(("covers", "seen"), [(("review",), True), (("escalation",), False)])
+def test_a_substitute_sees_what_the_absence_covers_while_it_lasts(covers: tuple[Covers, ...], seen: bool) -> None:
+    story = begun()
+    in_review(story, candidates=("ben",))
+    story.tell("participant/ben", AbsenceDeclared(from_=day(2), until=day(4), substitute="cleo", covers=covers))
+    assert waits(story, "cleo", at=day(1)) == waits(story, "cleo", at=day(5)) == []
+    assert waits(story, "cleo", at=day(3)) == (["review r"] if seen else [])
+    assert waits(story, "ben", at=day(3)) == ["review r"]
+    story.tell("participant/ben", AbsenceEnded(), at=day(2.5))
+    assert waits(story, "cleo", at=day(3)) == []
+
+
+def test_the_earliest_deadline_comes_first_page_by_page_and_what_has_none_last() -> None:
+    story = begun()
+    due = [None, day(3), day(1), None, day(2)]
+    for number, at in enumerate(due):
+        story.tell("work/W-1", ExecutionInputRequired(execution_id="x", request_id=f"q{number}", from_="ben",
+                                                      question="Which?", respond_by=at))  # fmt: skip
+    assert waits(story, "ben") == [f"input q{number}" for number in (2, 4, 1, 0, 3)]
+    told, after, found = story.folded(), "", list[str]()
+    while after is not None:
+        page = told.ask("inbox", who="ben", limit=2, after=after)
+        found += [each.id for each in page.waiting]
+        after = page.next
+    assert found == ["q2", "q4", "q1", "q0", "q3"]
+    assert waits(story, "ben", kind="review") == []
+
+
+def test_somebody_who_is_addressed_by_name_and_by_role_is_asked_once() -> None:
+    story = begun()
+    story.tell("participant/ben", RoleGranted(role="reviewer"))
+    in_review(story, candidates=("ben", "reviewer"))
+    assert waits(story, "ben") == ["review r"]
+
+
+def test_work_that_was_handed_in_without_an_execution_can_be_reviewed_too() -> None:
+    story = Story()
+    story.people("ana", "ben")
+    story.tell("work/W-1", WorkDefined(title="Refund", accountable="ana"))
+    story.tell("work/W-1", WorkSubmitted(outputs=("o",)))
+    story.tell("work/W-1", ReviewRequested(review_id="r", output_id="o", output_dig=DIG, candidates=("ben",)))
+    assert waits(story, "ben") == ["review r"]
