@@ -13,6 +13,7 @@ turn, in one run, on one machine; the result is the median of the rounds.
 
 import argparse
 import asyncio
+import os
 import sys
 import tempfile
 import time
@@ -215,6 +216,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     about = {
         "rounds": f"{rounds} of {seconds:g} s each, in turn; medians",
         "durability": "sync_interval always, synchronous FULL, fsync on",
+        "load": f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores at the end; ours needs a core beside the server's",
     }
     tell(rows, targets, as_json=options.json, about=about)
     return 0

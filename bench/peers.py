@@ -180,7 +180,16 @@ def database() -> Iterator[Database]:
     process: subprocess.Popen[bytes] | None = None
     try:
         data = directory / "data"
-        command = [binaries / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-locale"]
+        command: list[str | Path] = [
+            binaries / "initdb",
+            "-D",
+            data,
+            "-U",
+            "postgres",
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--no-locale",
+        ]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=directory, **user)
         port = free_port()
         settings = {

@@ -1,6 +1,7 @@
 """Rows of the requirements about reviews and escalations, against the services process on a real nats-server."""
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any, Final
 
 import pytest
@@ -19,6 +20,8 @@ from attorn.contracts.review import (
     WorkReviewed,
     draw,
 )
+from attorn.projections.directory import Directory
+from attorn.projections.findings import Finding, Findings
 from attorn.services.rulebook import RULES
 from attorn.services.supervise.server import embedded
 from attorn_services import Services, serving
@@ -193,3 +196,38 @@ async def test_who_asks_for_help_says_what_happened_and_what_has_to_be_decided(a
     await working(attorn, "X-4")
     for context in ({"summary": "Stuck"}, {"summary": " ", "question": "What now?"}):
         await refused(attorn, "bot", "work.escalate", raised("X-4", "X", context=context), "context-missing")
+
+
+@pytest.mark.requirement("002-02")
+async def test_more_reviews_than_a_reviewer_has_room_for_are_a_finding_and_refuse_nobody(attorn: Services) -> None:
+    finn = {"participant_id": "finn", "kind": "human", "display_name": "Finn", "capacity": {"wip": 2}}
+    await attorn.done("root", "participant.register", finn)
+    rules = {"review": {"candidates": ["finn"]}}
+    await attorn.done("root", "policy.publish", {"policy_id": "by-finn", "kind": "review", "rules": rules})
+    for number in range(1, 4):
+        await handed_in(attorn, f"L-{number}", "by-finn")
+    found = {(stream, each.rule) for stream, each in await findings(attorn)}
+    assert ("work/L-3", "reviewer-overload") in found
+    assert not {("work/L-1", "reviewer-overload"), ("work/L-2", "reviewer-overload")} & found
+    await attorn.done("finn", "work.review", verdict("L-1", "E-1-R1"))
+    await handed_in(attorn, "L-4", "by-finn")
+    assert ("work/L-4", "reviewer-overload") in {(stream, each.rule) for stream, each in await findings(attorn)}
+    for number in (2, 3, 4):
+        await attorn.done("finn", "work.review", verdict(f"L-{number}", "E-1-R1"))
+    await handed_in(attorn, "L-5", "by-finn")
+    assert ("work/L-5", "reviewer-overload") not in {(stream, each.rule) for stream, each in await findings(attorn)}
+
+
+async def findings(attorn: Services) -> list[tuple[str, Finding]]:
+    """What the view of findings says of the whole log, each with its stream."""
+    directory, rows = Directory(), dict[str, Any]()
+    view = Findings(RULES, directory)
+    async with aclosing(attorn.ledger.follow()) as pages:
+        async for page in pages:
+            for recorded in page.recorded:
+                for key in view.keys(recorded):
+                    rows[key] = view.apply(rows.get(key), recorded, key)
+                directory.evolve(recorded)
+            if not page.pending:
+                break
+    return [(key, finding) for key, row in rows.items() for finding in row.findings]

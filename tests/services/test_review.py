@@ -16,7 +16,7 @@ from attorn.contracts.output import (
     ReleaseOutput,
     WithdrawOutput,
 )
-from attorn.contracts.participant import RegisterParticipant, RoleRevoked
+from attorn.contracts.participant import Capacity, ParticipantRegistered, RegisterParticipant, RoleRevoked
 from attorn.contracts.policy import AuthorityRules, PolicyRules, PublishPolicy, ReviewRules
 from attorn.contracts.process import PublishProcess
 from attorn.contracts.review import (
@@ -36,7 +36,15 @@ from attorn.contracts.review import (
     WorkReviewed,
     draw,
 )
-from attorn.contracts.work import CompleteWork, DefineWork, ReopenWork, SubmitWork, VerifyWork, WorkCompleted
+from attorn.contracts.work import (
+    CancelWork,
+    CompleteWork,
+    DefineWork,
+    ReopenWork,
+    SubmitWork,
+    VerifyWork,
+    WorkCompleted,
+)
 from story import Story
 
 W: Final = {"work_id": "W-1"}
@@ -520,3 +528,54 @@ class TestEnds:
         story.when(RequestReview(**W, output_id="O-1", output_dig=DIG, candidates=("zed",))).refused_only(
             "unregistered-actor"
         )
+
+
+class TestLoad:
+    """reviewer-overload: whoever has more reviews before them than room waves them through. Found, never refused."""
+
+    def story(self) -> Story:
+        dora = ParticipantRegistered(participant_id="dora", kind="human", display_name="Dora", capacity=Capacity(wip=2))
+        policy = PublishPolicy(
+            policy_id="check", kind="review", rules=PolicyRules(review=ReviewRules(candidates=("dora", "ben")))
+        )
+        story = Story().given(dora, policy)
+        for number in range(1, 5):
+            self.hand_in(story, f"W-{number}")
+        return story
+
+    def hand_in(self, story: Story, work: str) -> int:
+        """The position of the request for a review of what was handed in."""
+        w = {"work_id": work}
+        story.given(
+            DefineWork(**w, title="Refund", accountable="ana", review_policy="check"),
+            StartExecution(**w, execution_id="E-1"),
+            ExecuteWork(**w, execution_id="E-1", result="completed", outputs=(Output(output_id="O-1", dig=DIG),)),
+        )
+        return story.log()[-1].position
+
+    def found(self, story: Story) -> list[int]:
+        return [position for position, rules in story.findings().items() if "reviewer-overload" in rules]
+
+    def test_the_third_review_for_who_has_room_for_two_is_a_finding_and_so_is_the_fourth(self) -> None:
+        story = self.story()
+        requests = [r.position for r in story.log() if isinstance(r.event.data, ReviewRequested)]
+        assert self.found(story) == requests[2:]
+
+    def test_who_has_given_their_verdicts_has_room_again(self) -> None:
+        story = self.story()
+        before = self.found(story)
+        for number in (1, 2, 3):
+            verdict = ReviewWork(
+                work_id=f"W-{number}", review_id="E-1-R1", output_id="O-1", output_dig=DIG, verdict="approved"
+            )
+            story.given(verdict, by="ben" if number < 3 else "dora")
+        self.hand_in(story, "W-5")
+        assert self.found(story) == before
+        story.given(CancelWork(work_id="W-4"), CancelWork(work_id="W-5"))
+        self.hand_in(story, "W-6")
+        self.hand_in(story, "W-7")
+        assert self.found(story) == before
+        assert self.hand_in(story, "W-8") in self.found(story)
+
+    def test_nothing_is_found_of_who_said_nothing_of_their_room(self) -> None:
+        assert self.found(in_review(candidates=("ben",))) == []

@@ -544,6 +544,7 @@ DECIDED_BY_THE_SERVICE: Final = {
     "version-unnamed": "the service names the version and the instructions that stand",
     "claim-fence": "the service counts the fences",
     "review-policy": "the service pins the policy of the review to the verdict; a command cannot say one",
+    "reviewer-overload": "work is handed in however busy its reviewers are; that they are is found, and refused nobody",
     "review-sampling": "the service draws, with a seed of its own; a command cannot say one",
     "resolver-missing": "who asks is who settles it; a command cannot leave that out",
     "version-increasing": "the service counts the versions; a command cannot say one",

@@ -55,6 +55,7 @@ _ALL: Final = (
     Rule("review-open", "I6", "A verdict answers a review that was asked for and is open."),
     Rule("review-claimed", "I6", "Who looks at an output has taken up the review, or leaves it to those who have."),
     Rule("rubber-stamp-suspected", "I6", "Consent comes after a look, as long as the policy says that one takes."),
+    Rule("reviewer-overload", "", "Nobody is asked for more reviews than they have room for."),
     Rule("review-sampling", "I7", "What a sample spares is drawn from a recorded seed, so that it can be drawn again."),
     Rule("control-bypassed", "I7", "An output goes out only when its review policy is met."),
     Rule("output-unsound", "I7", "An output goes out only when what it was declared to be has been found in it."),

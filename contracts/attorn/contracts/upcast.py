@@ -1,7 +1,7 @@
 """Old versions of events: what was written then, read as it is said now.
 
-A type that turned out too narrow gets a new version, `.v2`, and the old one stays here, for ever readable: its bytes are
-on the log as they were written. Reading turns an old payload into the newest; folds and rules know that one only.
+A type that turned out too narrow gets a new version, `.v2`, and the old one stays here, for ever readable: its bytes
+are on the log as they were written. Reading turns an old payload into the newest; folds and rules know that one only.
 
 Class names and field names here are the stored format. Nothing here is ever changed or removed.
 """

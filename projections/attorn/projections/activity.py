@@ -6,7 +6,8 @@ two are added when they are asked for.
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -107,6 +108,7 @@ BY: Final[dict[type, tuple[str, str]]] = {
 }
 """What it is called, and the field that says who did it, where the event does; else who was authenticated did it."""
 
+_FIELD: Final[dict[type, str]] = {event: field for event, (_, field) in BY.items()}
 _CALLED: Final[dict[type, str]] = IN_EXECUTION | {event: name for event, (name, _) in BY.items()}
 
 EVENTS: Final[frozenset[type]] = frozenset({*IN_EXECUTION, *BY})
@@ -119,9 +121,9 @@ def keys(recorded: Recorded) -> tuple[str, ...]:
     """The participant and the day, or the execution and the day; and the execution, where it begins or goes on."""
     event = recorded.event
     data: Any = event.data
-    told = BY.get(data.__class__)
-    if told is not None:
-        by = (getattr(data, told[1]) if told[1] else None) or event.authid
+    field = _FIELD.get(data.__class__)
+    if field is not None:
+        by = (getattr(data, field) if field else None) or event.authid
         named = (f"{by}/{_day(event.time)}",) if by else ()
         if data.__class__ is execution.ExecutionStarted and event.subject.startswith("work/"):
             return (*named, f"{event.subject[5:]}/x/{data.execution_id}")
@@ -140,11 +142,13 @@ def apply(row: Row | None, recorded: Recorded, key: str) -> Row | None:
     """What was done until after the event."""
     event = recorded.event
     data = event.data
+    if row is not None and row.kind != "execution":
+        return _counted(row, data)
     first, _, rest = key.partition("/")
     if not rest.startswith("x/"):
-        return _counted(row, key, "day", first, rest, data)
+        return _counted(Row(key, "day", first, rest, rest), data)
     if rest.count("/") == 2:
-        return _counted(row, key, "in execution", None, rest[-10:], data)
+        return _counted(Row(key, "in execution", None, rest[-10:], rest[-10:]), data)
     day = _day(event.time)
     if row is None:
         # What is done in an execution that nobody began is by whoever reports it, as far as anybody knows.
@@ -157,26 +161,25 @@ def apply(row: Row | None, recorded: Recorded, key: str) -> Row | None:
     return row if until == row.until and reported == row.reported else _replace(row, until=until, reported=reported)
 
 
-def _counted(row: Row | None, key: str, kind: Kind, who: str | None, day: str, data: Any) -> Row:
-    name = _CALLED[data.__class__]
-    made = _made(data)
-    if row is None:
-        return Row(key, kind, who, day, day, {name: 1}, _with(None, made) if made else None)
+def _counted(row: Row, data: Any) -> Row:
+    kind = data.__class__
+    name = _CALLED[kind]
+    outputs = row.outputs
+    if kind is execution.WorkExecuted:
+        outputs = _with(outputs, data.outputs)
+    elif kind is output.OutputProduced:
+        outputs = _with(outputs, (data.output,))
     did = {**row.did, name: row.did.get(name, 0) + 1}
-    return Row(key, kind, who, day, day, did, _with(row.outputs, made) if made else row.outputs)
+    return Row(row.key, row.kind, row.who, row.day, row.until, did, outputs)
 
 
-def _with(counted: dict[str, int] | None, made: Sequence[output.Output]) -> dict[str, int]:
+def _with(counted: dict[str, int] | None, made: Sequence[output.Output]) -> dict[str, int] | None:
+    if not made:
+        return counted
     outputs = dict(counted or {})
     for one in made:
         outputs[one.contribution or "unsaid"] = outputs.get(one.contribution or "unsaid", 0) + 1
     return outputs
-
-
-def _made(data: Any) -> Sequence[output.Output]:
-    if isinstance(data, execution.WorkExecuted):
-        return data.outputs
-    return (data.output,) if isinstance(data, output.OutputProduced) else ()
 
 
 def _begun(row: Row, recorded: Recorded, data: execution.ExecutionStarted) -> Row:
@@ -214,7 +217,12 @@ def _ended(row: Row, recorded: Recorded, data: execution.WorkExecuted, until: st
 
 
 def _day(time: datetime) -> str:
-    return (time if time.tzinfo is UTC else time.astimezone(UTC)).date().isoformat()
+    return _named((time if time.tzinfo is UTC else time.astimezone(UTC)).toordinal())
+
+
+@lru_cache(maxsize=4_096)
+def _named(ordinal: int) -> str:
+    return date.fromordinal(ordinal).isoformat()
 
 
 _replace: Final = msgspec.structs.replace

@@ -37,6 +37,7 @@ from attorn.contracts.policy import PolicyPublished
 from attorn.contracts.process import ProcessMapped, ProcessPublished, ProcessRetired
 from attorn.contracts.source import SourceRegistered
 from attorn.projections.relations import Relations
+from attorn.projections.reviewing import Reviewing
 
 KINDS = ("participant", "process", "policy", "source")
 """The kinds of streams that the directory is folded from."""
@@ -195,11 +196,14 @@ class Directory(msgspec.Struct):
     custodians: tuple[Fact[Role], ...] = ()
     attestations: dict[str, tuple[Fact[Attestation], ...]] = {}
     relations: Relations = msgspec.field(default_factory=Relations)
+    # Where only some kinds of streams are followed, as at the doors, it is empty.
+    reviewing: Reviewing = msgspec.field(default_factory=Reviewing)
 
     def evolve(self, recorded: Recorded) -> None:
         """Take in one event; events that the directory is not about only move its position."""
         self.position = recorded.position
         self.relations.evolve(recorded)
+        self.reviewing.evolve(recorded)
         kind, _, id = recorded.stream.partition("/")
         if kind not in KINDS:
             return

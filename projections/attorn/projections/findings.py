@@ -94,6 +94,8 @@ class Findings:
     def __init__(self, rules: Mapping[str, Rules], directory: Directory) -> None:
         self._rules = rules
         self._directory = directory
+        # What is found and refuses nobody: not every kind of stream has such rules.
+        self._observing: dict[str, Any] = {kind: getattr(of, "observe", None) for kind, of in rules.items()}
         self._states = {kind: msgspec.json.Decoder(of.state_type) for kind, of in rules.items()}
 
     def keys(self, recorded: Recorded) -> Sequence[str]:
@@ -121,7 +123,10 @@ class Findings:
             rules = self._rules[kind]
             if state.__class__ is msgspec.Raw:
                 state = self._states[kind].decode(state)
-        if breaches := [*rules.check(state, event, self._directory)]:
+        breaches = [*rules.check(state, event, self._directory)]
+        if (observe := self._observing[kind]) is not None:
+            breaches += observe(event, self._directory)
+        if breaches:
             broken = tuple(_merged(breaches, recorded))
             findings, is_open = (*findings, *broken), is_open + len(broken)
         if event.data.__class__ in _STATUS:

@@ -1,4 +1,4 @@
-"""What work items are to each other, and who has claimed what: the one thing that rules look up beyond an item's stream.
+"""What work items are to each other, and who has claimed what: all that rules look up beyond an item's own stream.
 
 Whose part an item is, what it waits for, what does the same, and the claims with their fences. Most items are alone:
 they cost one look at the type of each of their events, and nothing is kept of them.

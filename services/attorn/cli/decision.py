@@ -35,9 +35,7 @@ async def request(
     question: Annotated[str, Parameter(metavar="QUESTION", help="What has to be decided.")],
     /,
     *,
-    of: Annotated[
-        str | None, Parameter(metavar="WHO", help="By default who has the work's decision authority.")
-    ] = None,
+    of: Annotated[str | None, Parameter(metavar="WHO", help="By default the work's decision authority.")] = None,
     option: Annotated[tuple[str, ...] | None, Parameter(metavar="ID=LABEL", help="A way out; once for each.")] = None,
     execution: Annotated[Id | None, Parameter(help="The execution that waits for it.")] = None,
     activity: Annotated[Text | None, Parameter(help="What kind of decision it is.")] = None,

@@ -35,9 +35,7 @@ async def produce(
     media_type: Annotated[Text | None, Parameter(help="Its media type, such as application/json.")] = None,
     uri: Annotated[Text | None, Parameter(help="Where it is kept.")] = None,
     contribution: Annotated[Contribution | None, Parameter(help="Whose work it is.")] = None,
-    execution: Annotated[
-        Id | None, Parameter(help="What it came out of; by default what who acts carries out.")
-    ] = None,
+    execution: Annotated[Id | None, Parameter(help="What it came out of; by default your own.")] = None,
     options: Given,
 ) -> None:
     """Show an output before the execution ends.

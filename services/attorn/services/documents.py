@@ -79,7 +79,7 @@ def fact_example(shape: Shape) -> Event:
     name: str = shape.type  # type: ignore[attr-defined]
     place, id = _KINDS.get(subjects.family_and_fact(name)[0], ("work", "W-1042"))
     return codec.event(
-        EVENT_EXAMPLES.get(shape) or OLDER_EXAMPLES[shape],  # type: ignore[call-overload]
+        EVENT_EXAMPLES.get(shape) or OLDER_EXAMPLES[shape],  # type: ignore[arg-type]
         id="0195576e-0c00-7000-8000-000000001042",
         source="https://shop.example/orders",
         subject=f"{place}/{id}",

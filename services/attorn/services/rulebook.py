@@ -62,6 +62,10 @@ class _WorkRules:
         for slice_ in self._checking[type(event.data)]:
             yield from slice_.check(state, event, directory)
 
+    def observe(self, event: Event, directory: Directory) -> Iterator[Breach]:
+        """What is found in the views, and neither refused nor warned of at the doors."""
+        return review.observe(event, directory)
+
     def evolve(self, state: Work, event: Event) -> Work:
         for slice_ in self._evolving[type(event.data)]:
             state = slice_.evolve(state, event)

@@ -96,7 +96,7 @@ class _Own:
                 if directory.successor(id, asof) == who:
                     self._stands_in[id] = {"review", "escalation", "accountability"}
                 continue
-            covered = {what for what in _COVERS if directory.substitute(id, what, at) == who}
+            covered: set[Covers] = {what for what in _COVERS if directory.substitute(id, what, at) == who}
             if covered:
                 self._stands_in[id] = covered
 

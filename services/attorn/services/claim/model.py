@@ -4,7 +4,7 @@ A lease is over by the time of the command that asks: whoever comes then finds t
 earlier claim has expired. Nothing that folds reads a clock.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
@@ -27,6 +27,8 @@ from attorn.projections.directory import Directory
 from attorn.services.transact import Context
 
 ClaimCommand: TypeAlias = AcquireClaim | RenewClaim | ReleaseClaim | RevokeClaim
+_Found: TypeAlias = Generator[Breach, None, ClaimAcquired | None]
+"""A check that also says which claim it is about."""
 
 
 class Claims(msgspec.Struct, frozen=True, tag="claim"):
@@ -161,7 +163,7 @@ def attributes(claims: Claims, stream: str, actor: str, directory: Directory) ->
     return {}
 
 
-def _check_held(claims: Claims, id: str) -> Any:
+def _check_held(claims: Claims, id: str) -> _Found:
     """The claim `id`, where it is the one that is held; a breach otherwise."""
     if claims.held is None or claims.held.claim_id != id:
         holds = f"{claims.held.claim_id} is held" if claims.held is not None else "nothing is held"
@@ -171,9 +173,9 @@ def _check_held(claims: Claims, id: str) -> Any:
     return claims.held
 
 
-def _check_live(claims: Claims, id: str, at: datetime) -> Any:
+def _check_live(claims: Claims, id: str, at: datetime) -> _Found:
     held = yield from _check_held(claims, id)
-    if held is not None and claims.live(at) is None:
+    if held is not None and held.lease_until is not None and claims.live(at) is None:
         detail = f"the lease of {id} was over at {held.lease_until.isoformat()}; acquire it anew"
         yield Breach(rule="claim-open", detail=detail, field="data.claim_id")
     return held

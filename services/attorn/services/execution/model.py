@@ -140,8 +140,8 @@ def evolve(work: Work, event: Event) -> Work:
             if delegation is None:
                 held = work.mandate(executor, event.time)
                 delegation = held.terms.delegation_id if held is not None else None
-            running = Execution(executor, delegation, None, event.data, event.time)
-            return replace(work, executions={**work.executions, id: running})
+            begun = Execution(executor, delegation, None, event.data, event.time)
+            return replace(work, executions={**work.executions, id: begun})
         case ExecutionActionRecorded(execution_id=id):
             return _ask(work, id, event)
         case ExecutionAdapted(execution_id=id) if id in work.executions:

@@ -179,10 +179,10 @@ def _check_validation(work: Work, data: OutputValidated, event: Event, directory
     elif data.output_dig not in (None, made.output.dig):
         detail = f"{id} is now {made.output.dig[:19]}…; what was checked is {str(data.output_dig)[:19]}…"
         yield Breach(rule="check-claimed", detail=detail, field="data.output_dig")
-    criteria = {c.id for c in work.definition.acceptance_criteria} if work.definition is not None else None
-    if criteria is not None and data.criterion_id not in criteria | work.delegations.keys():
-        known = ", ".join(sorted(criteria)) or "none"
-        detail = f"there is no criterion {data.criterion_id}; there are {known}"
+    criteria = {c.id for c in work.definition.acceptance_criteria} if work.definition is not None else set()
+    # Where none was said, whoever checks it has one of their own.
+    if criteria and data.criterion_id not in criteria | work.delegations.keys():
+        detail = f"there is no criterion {data.criterion_id}; there are {', '.join(sorted(criteria))}"
         yield Breach(rule="check-claimed", detail=detail, field="data.criterion_id")
     if _is_false_claim(data, event):
         detail = f"{event.authid} says that this service checked {id}; what it checks, it is asked to by command"

@@ -124,6 +124,6 @@ def _spend(steps: int) -> None:
 
 _MATCHES: Final = cel.compile("text.matches(pattern)")
 _KEYWORDS: Final = dict(Draft202012Validator.VALIDATORS) | {"pattern": _pattern}
-_Bounded: Final = extend(
+_Bounded: Final[Any] = extend(  # type: ignore[no-untyped-call]
     Draft202012Validator, {keyword: _counted(keyword, apply) for keyword, apply in _KEYWORDS.items()}
 )
