@@ -51,11 +51,11 @@ def named(kind: str, name: str) -> str:
     What is no identifier stands under the base32 of its SHA-256, 52 letters and digits. Without a kind, `name` is the
     stream's whole name.
     """
-    if not kind:
-        return str(stream(name))
-    if not is_token(name):
-        name = base64.b32encode(hashlib.sha256(name.encode()).digest()).decode().rstrip("=")
-    return f"{kind}/{name}"
+    return f"{kind}/{_token_of(name)}" if kind else str(stream(name))
+
+
+def _token_of(name: str) -> str:
+    return name if is_token(name) else base64.b32encode(hashlib.sha256(name.encode()).digest()).decode().rstrip("=")
 
 
 def event(stream: str) -> str:
@@ -124,3 +124,11 @@ def family_and_fact(type: str) -> tuple[str, str]:
 
 def query(view: str) -> str:
     return f"attorn.q.{view}"
+
+
+def view(view: str, key: str = "") -> str:
+    """Where changes of a view's rows are told: of one, `attorn.view.<view>.<key>`; without a key, of too many to name.
+
+    A key that is no identifier stands under the base32 of its SHA-256, as in `named`; the body has it in full.
+    """
+    return f"attorn.view.{view}.{_token_of(key)}" if key else f"attorn.view.{view}"

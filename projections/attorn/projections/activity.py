@@ -25,16 +25,33 @@ from attorn.contracts import (
     work,
 )
 from attorn.contracts.envelope import Recorded
+from attorn.contracts.ids import Money
 
 NAME = "activity"
 VERSION = 1
-INDEXES = (("who", "until"), ("delegation",))
+INDEXES = (("who", "until"),)
 
 Kind: TypeAlias = Literal["execution", "in execution", "day"]
 
 
+class Ran(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """An execution: under what it was begun, how it ended, what it used up. `tokens` are those in and out together."""
+
+    begun_time: datetime | None = None
+    process_version: int | None = None
+    instructions_dig: str | None = None
+    agent_version: str | None = None
+    ended_position: int = 0
+    ended_time: datetime | None = None
+    result: str | None = None
+    error_class: str | None = None
+    tokens: int = 0
+    human_seconds: int = 0
+    money: Money | None = None
+
+
 class Row(msgspec.Struct, frozen=True, gc=False):
-    """An execution, `W-1/x-1`; what was done in it on one day, `W-1/x-1/2026-01-05`; or what a participant did on one.
+    """An execution, `W-1/x/x-1`; what was done in it on one day, `W-1/x/x-1/2026-01-05`; or what somebody did on one.
 
     `day` is that day in UTC, of an execution the one on which it began; `until` the last on which anything happened in
     it. `did` counts by what was done, and `outputs` by who made them: human, ai, ai_assisted, mixed or unsaid.
@@ -46,24 +63,13 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     who: str | None
     day: str
     until: str
-    did: dict[str, int] = {}
+    did: dict[str, int] | None = None
     outputs: dict[str, int] | None = None
     work: str | None = None
     delegation: str | None = None
     begun_position: int = 0
-    begun_time: datetime | None = None
-    ended_position: int = 0
-    ended_time: datetime | None = None
-    process_version: int | None = None
-    instructions_dig: str | None = None
-    agent_version: str | None = None
-    result: str | None = None
-    error_class: str | None = None
     reported: bool = False
-    tokens: int = 0
-    human_seconds: int = 0
-    money: str | None = None
-    currency: str | None = None
+    ran: Ran | None = None
 
 
 IN_EXECUTION: Final[dict[type, str]] = {
@@ -169,7 +175,8 @@ def _counted(row: Row, data: Any) -> Row:
         outputs = _with(outputs, data.outputs)
     elif kind is output.OutputProduced:
         outputs = _with(outputs, (data.output,))
-    did = {**row.did, name: row.did.get(name, 0) + 1}
+    did = row.did or {}
+    did = {**did, name: did.get(name, 0) + 1}
     return Row(row.key, row.kind, row.who, row.day, row.until, did, outputs)
 
 
@@ -185,35 +192,27 @@ def _with(counted: dict[str, int] | None, made: Sequence[output.Output]) -> dict
 def _begun(row: Row, recorded: Recorded, data: execution.ExecutionStarted) -> Row:
     time = recorded.event.time
     day, under = _day(time), data.delegation_id
-    return _replace(
-        row,
-        who=data.executor,
-        day=day,
-        until=max(day, row.until),
-        delegation=f"{row.work}/{under}" if under is not None else None,
-        begun_position=recorded.position,
-        begun_time=time,
-        process_version=data.process_version,
-        instructions_dig=data.instructions_dig,
-        agent_version=data.agent_version,
-    )
+    ran = Ran(time, data.process_version, data.instructions_dig, data.agent_version)
+    if row.ran is not None:  # it was told first how it ended
+        ran = _replace(row.ran, begun_time=time, process_version=data.process_version,
+                       instructions_dig=data.instructions_dig, agent_version=data.agent_version)  # fmt: skip
+    return Row(row.key, "execution", data.executor, day, max(day, row.until), None, None, row.work,
+               f"{row.work}/{under}" if under is not None else None, recorded.position, row.reported, ran)  # fmt: skip
 
 
 def _ended(row: Row, recorded: Recorded, data: execution.WorkExecuted, until: str, reported: bool) -> Row:
     cost = data.cost or execution.Cost()
-    return _replace(
-        row,
-        until=until,
-        reported=reported,
+    ran = _replace(
+        row.ran or Ran(),
         ended_position=recorded.position,
         ended_time=recorded.event.time,
         result=data.result,
         error_class=data.error_class,
         tokens=(cost.tokens_in or 0) + (cost.tokens_out or 0),
         human_seconds=cost.human_seconds or 0,
-        money=cost.money.amount if cost.money is not None else None,
-        currency=cost.money.currency if cost.money is not None else None,
+        money=cost.money,
     )
+    return _replace(row, until=until, reported=reported, ran=ran)
 
 
 def _day(time: datetime) -> str:

@@ -11,37 +11,50 @@ its work, each time anew: a broker that is frozen or gone fails it, however well
 import asyncio
 import json
 import logging
+import re
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import TimeoutError as LoopBusy
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Final, NamedTuple, TypeAlias
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler
+from socketserver import ThreadingTCPServer
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from attorn.contracts.refusal import Unavailable, Unreadable
 from attorn.services import metrics
+from attorn.services.ledger.wire import Wire
 
 log = logging.getLogger("attorn.health")
 
 Check: TypeAlias = Callable[[], Awaitable[str | None]]
-"""None when it passes, else a sentence that says what is wrong."""
+"""None when it passes, else a sentence that says what is wrong. May raise Unavailable."""
+
+Sample: TypeAlias = Callable[[], Awaitable[None]]
+"""Sets what is not counted as it happens, such as positions, when somebody looks. May raise Unavailable."""
 
 LOOP_S: Final = 2.0
 CHECK_S: Final = 1.5
 """A check that takes longer has failed: whoever asks wants to know now."""
+
+_HOST: Final = re.compile(r"[A-Za-z0-9.-]{1,253}")
+
+T = TypeVar("T")
 
 
 class Address(NamedTuple):
     host: str
     port: int
 
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
 
 def address(text: str) -> Address:
-    """`127.0.0.1:9464`, or `9464` on this machine only. Raises Unreadable."""
+    """`127.0.0.1:9464`, or `9464` on this machine only; 0 is any free port. Raises Unreadable."""
     host, _, port = text.rpartition(":")
-    if not port.isdigit() or int(port) > 65_535:
+    if not (port.isascii() and port.isdigit() and int(port) <= 65_535 and _HOST.fullmatch(host or "127.0.0.1")):
         raise Unreadable(f"{text!r} is not HOST:PORT or PORT, as in 127.0.0.1:9464", "--metrics")
     return Address(host or "127.0.0.1", int(port))
 
@@ -61,58 +74,86 @@ async def readiness(checks: Mapping[str, Check]) -> dict[str, str | None]:
     return dict(zip(checks, await asyncio.gather(*map(passes, checks.values())), strict=True))
 
 
+def round_trip(wire: Wire) -> Check:
+    """Passes when the broker passes on a message to ourselves: a frozen one does not, though it is connected."""
+
+    async def check() -> str | None:
+        return None if await wire.is_healthy() else "the broker passes no message on"
+
+    return check
+
+
 @contextmanager
-def serving(where: Address | None, checks: Mapping[str, Check]) -> Iterator[int | None]:
+def serving(where: Address | None, checks: Mapping[str, Check], sample: Sample) -> Iterator[int | None]:
     """Answer on `where` while the block runs; yields the port, None where nobody asked for it.
 
-    Raises Unavailable when the port is taken. To be entered on the event loop that the checks run on.
+    `checks` may be filled while it serves. Raises Unavailable when the port is taken. To be entered on the event loop
+    that the checks run on.
     """
     if where is None:
         yield None
         return
-    loop = asyncio.get_running_loop()
 
     class Handler(_Handler):
         pass
 
-    Handler.loop, Handler.checks = loop, checks
+    Handler.loop, Handler.checks, Handler.sample = asyncio.get_running_loop(), checks, staticmethod(sample)
     try:
-        server = ThreadingHTTPServer(where, Handler)
+        server = _Server(where, Handler)
     except OSError as error:
-        raise Unavailable(f"--metrics {where.host}:{where.port}: {error.strerror or error}") from error
-    server.daemon_threads = True
+        raise Unavailable(f"--metrics {where}: {error.strerror or error}") from error
+    port: int = server.server_address[1]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, name="health", daemon=True)
     thread.start()
-    log.info("metrics served", extra={"host": where.host, "port": server.server_port})
+    log.info("metrics served", extra={"host": where.host, "port": port})
     try:
-        yield server.server_port
+        yield port
     finally:
         server.shutdown()
         server.server_close()
 
 
+class _Server(ThreadingTCPServer):
+    # Not HTTPServer: that looks its own name up before it listens, which may take as long as DNS does.
+    allow_reuse_address = True
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        log.debug("request for metrics broke off", exc_info=True)
+
+
 class _Handler(BaseHTTPRequestHandler):
     loop: asyncio.AbstractEventLoop
     checks: Mapping[str, Check]
+    sample: Sample
     protocol_version = "HTTP/1.1"
+    server_version = "attorn"
+    sys_version = ""
     timeout = 10
 
     def do_GET(self) -> None:
         match self.path.partition("?")[0]:
             case "/metrics":
+                self._on_loop(_sampled(self.checks, self.sample))
                 self._say(200, generate_latest(metrics.REGISTRY), CONTENT_TYPE_LATEST)
             case "/livez":
                 turns = self._on_loop(_turn())
                 self._tell(200 if turns else 503, {"alive": bool(turns)})
             case "/readyz":
                 found = self._on_loop(readiness(self.checks)) or {"loop": f"it has not turned for {LOOP_S:g} s"}
-                wrong = {name: why for name, why in found.items() if why is not None}
-                self._tell(503 if wrong else 200, {"ready": not wrong, "checks": found})
+                is_ready = not any(found.values())
+                self._tell(200 if is_ready else 503, {"ready": is_ready, "checks": found})
             case _:
                 self._tell(404, {"detail": "there are /livez, /readyz and /metrics"})
 
-    def _on_loop(self, asked: Any) -> Any:
-        future = asyncio.run_coroutine_threadsafe(asked, self.loop)
+    def _on_loop(self, asked: Coroutine[Any, Any, T]) -> T | None:
+        """What it answers; None when the loop does not get to it in time."""
+        try:
+            future = asyncio.run_coroutine_threadsafe(asked, self.loop)
+        except RuntimeError:
+            asked.close()  # the loop has ended: the process is about to
+            return None
         try:
             return future.result(LOOP_S)
         except LoopBusy:
@@ -136,3 +177,15 @@ class _Handler(BaseHTTPRequestHandler):
 
 async def _turn() -> bool:
     return True
+
+
+async def _sampled(checks: Mapping[str, Check], sample: Sample) -> None:
+    async def sampled() -> None:
+        # What cannot be had now keeps its last value; `attorn_ready` says why.
+        with suppress(TimeoutError, Unavailable):
+            async with asyncio.timeout(CHECK_S):
+                await sample()
+
+    found, _ = await asyncio.gather(readiness(checks), sampled())
+    for name, wrong in found.items():
+        metrics.ready.labels(name).set(wrong is None)

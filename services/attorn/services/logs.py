@@ -1,7 +1,7 @@
 """Logs of the processes: one line an event on standard error, phrase first, data as fields behind it.
 
-ATTORN_LOG_FORMAT says how a line is written: `text`, for people, or `json`, one object a line, for programs. Inside of
-a traced request each line names the trace.
+`--log-format`, or ATTORN_LOG_FORMAT, says how a line is written: `text`, for people, or `json`, one object a line, for
+programs. Inside of a traced request each line names the trace.
 """
 
 import json
@@ -42,14 +42,18 @@ class _Json(logging.Formatter):
         } | _fields(record)
         if record.exc_info and record.exc_info[1] is not None:
             said["exception"] = "".join(traceback.format_exception(record.exc_info[1]))
-        return json.dumps(said, default=str)
+        return json.dumps(said, default=str, ensure_ascii=False)
 
 
-def configure(level: int = logging.INFO) -> None:
-    """Log to standard error; to be called once, by the process's own main. Raises Unreadable for an unknown format."""
-    format = os.environ.get("ATTORN_LOG_FORMAT") or "text"
+def configure(format: str | None = None, level: int = logging.INFO) -> None:
+    """Log to standard error; to be called once, by the process's own main. Raises Unreadable for an unknown format.
+
+    Where `format` is None, the environment says it.
+    """
+    field = "ATTORN_LOG_FORMAT" if format is None else "--log-format"
+    format = format if format is not None else os.environ.get("ATTORN_LOG_FORMAT") or "text"
     if format not in FORMATS:
-        raise Unreadable(f"is {format!r}; it is one of {', '.join(FORMATS)}", "ATTORN_LOG_FORMAT")
+        raise Unreadable(f"{format!r} is not one of {', '.join(FORMATS)}", field)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if format == "json" else _Text("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=level, handlers=[handler], force=True)

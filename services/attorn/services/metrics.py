@@ -15,6 +15,7 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from attorn.contracts.refusal import Problem, Receipt
+from attorn.services.ledger import measures
 
 REGISTRY: Final = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
@@ -38,7 +39,8 @@ quarantined: Final = Counter(
 )
 appends: Final = Histogram(
     "attorn_append_seconds",
-    "Appends to the log: from the call to the acknowledgement.",
+    "Appends to the log, by outcome: from the call to the acknowledgement.",
+    ("outcome",),
     buckets=_FAST,
     registry=REGISTRY,
 )
@@ -52,15 +54,22 @@ followers_lost: Final = Counter(
     "attorn_follower_restarts", "Times that a reader of the log had to begin anew where it was.", registry=REGISTRY
 )
 relayed: Final = Gauge("attorn_relay_position", "The position up to which the feed has the log.", registry=REGISTRY)
+relay_behind: Final = Gauge(
+    "attorn_relay_lag_events", "Events that are recorded, and that the feed has not.", registry=REGISTRY
+)
 head: Final = Gauge("attorn_log_position", "The position of the log's last event, as last seen.", registry=REGISTRY)
 view_position: Final = Gauge(
     "attorn_view_position", "The position up to which a view is folded.", ("view",), registry=REGISTRY
+)
+view_behind: Final = Gauge(
+    "attorn_view_lag_events", "Events that are recorded, and that a view has not folded.", ("view",), registry=REGISTRY
 )
 view_lag: Final = Gauge(
     "attorn_view_lag_seconds", "The age of the oldest event that a view has not folded.", ("view",), registry=REGISTRY
 )
 view_poison: Final = Gauge("attorn_view_poison", "Events that a view could not take in.", ("view",), registry=REGISTRY)
-folded: Final = Counter("attorn_events_folded", "Events that all views have folded.", registry=REGISTRY)
+view_rows: Final = Gauge("attorn_view_rows", "How many rows a view has.", ("view",), registry=REGISTRY)
+ready: Final = Gauge("attorn_ready", "1 where a check of readiness passes, else 0.", ("check",), registry=REGISTRY)
 loop_late: Final = Histogram(
     "attorn_loop_late_seconds", "How late the event loop comes to what is due.", buckets=_FAST, registry=REGISTRY
 )
@@ -79,6 +88,23 @@ TICK_S: Final = 0.5
 def outcome(reply: Receipt | Problem) -> str:
     """`recorded`, `refused`, `conflict`, `unreadable`, `unavailable`, `unknown`, or `failed` for an error of ours."""
     return _OUTCOMES.get(reply.status, "failed") if isinstance(reply, Problem) else "recorded"
+
+
+def totals(counted: Histogram | Counter, label: str) -> dict[str, int]:
+    """How often each value of `label` was counted since the process began."""
+    found: dict[str, int] = {}
+    for family in counted.collect():
+        for sample in family.samples:
+            if sample.name.endswith(("_count", "_total")):
+                value = sample.labels[label]
+                found[value] = found.get(value, 0) + int(sample.value)
+    return found
+
+
+def listen_to_ledgers() -> None:
+    """Measure what the ledgers of this process do; they tell, and need no metrics."""
+    measures.batch.append(batches.observe)
+    measures.follower_lost.append(followers_lost.inc)
 
 
 @asynccontextmanager

@@ -8,47 +8,59 @@ OTEL_TRACES_SAMPLER, …) mean what they always mean. Off, an event carries the 
 import logging
 import os
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from attorn.contracts.refusal import Unavailable
 from attorn.services import logs
 
 if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import Tracer
 
 log = logging.getLogger("attorn.traces")
 
-_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+FINISH_S: Final = 1.0
+"""How long the end of a process waits for an exporter, which may wait for somebody who is not there."""
 
-_tracer: "Tracer | None" = None
+_TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+class _Tracing(NamedTuple):
+    provider: "TracerProvider"
+    tracer: "Tracer"
+
+
+_tracing: _Tracing | None = None
 
 
 def configure(service: str) -> None:
     """Begin to trace, if the environment says so. Raises Unavailable for an exporter that is not installed."""
-    global _tracer
+    global _tracing
     wanted = os.environ.get("OTEL_TRACES_EXPORTER") or "none"
-    if wanted == "none":
+    if wanted == "none" or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return
     found = entry_points(group="opentelemetry_traces_exporter", name=wanted)
     if not found:
         installed = ", ".join(sorted({each.name for each in entry_points(group="opentelemetry_traces_exporter")}))
-        raise Unavailable(f"OTEL_TRACES_EXPORTER={wanted} is not installed; there is {installed}, or none")
+        raise Unavailable(f"OTEL_TRACES_EXPORTER={wanted} is not installed; there is {installed or 'nothing'}, or none")
     from opentelemetry.sdk.resources import SERVICE_NAME, Resource
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     named = os.environ.get("OTEL_SERVICE_NAME") or f"attorn-{service}"
-    provider = TracerProvider(resource=Resource.create({SERVICE_NAME: named}))
+    provider = TracerProvider(resource=Resource.create({SERVICE_NAME: named}), shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(next(iter(found)).load()()))
-    _tracer = provider.get_tracer("attorn")
+    _tracing = _Tracing(provider, provider.get_tracer("attorn"))
     log.info("tracing", extra={"exporter": wanted, "service": named})
 
 
 def is_on() -> bool:
-    return _tracer is not None
+    return _tracing is not None
 
 
 @contextmanager
@@ -57,34 +69,54 @@ def span(name: str, parent: str | None, **attributes: Any) -> Iterator[str | Non
 
     Where tracing is off that is `parent` itself. Log lines inside of the block name the trace.
     """
-    read = _TRACEPARENT.fullmatch(parent) if parent else None
-    token = logs.trace.set(read.group(1)) if read else None
-    try:
-        if _tracer is None:
+    if _tracing is None:
+        read = _TRACEPARENT.fullmatch(parent) if parent else None
+        if read is None:
             yield parent
             return
-        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+        token = logs.trace.set(read.group(1))
+        try:
+            yield parent
+        finally:
+            logs.trace.reset(token)
+        return
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-        propagator = TraceContextTextMapPropagator()
-        context = propagator.extract({"traceparent": parent} if parent else {})
-        with _tracer.start_as_current_span(name, context, attributes=attributes) as current:
-            carrier: dict[str, str] = {}
-            propagator.inject(carrier)
-            own = logs.trace.set(f"{current.get_span_context().trace_id:032x}")
-            try:
-                yield carrier.get("traceparent", parent)
-            finally:
-                logs.trace.reset(own)
-    finally:
-        if token is not None:
+    with _tracing.tracer.start_as_current_span(name, _context(parent), attributes=attributes) as current:
+        carrier: dict[str, str] = {}
+        TraceContextTextMapPropagator().inject(carrier)
+        token = logs.trace.set(f"{current.get_span_context().trace_id:032x}")
+        try:
+            yield carrier.get("traceparent", parent)
+        finally:
             logs.trace.reset(token)
 
 
+def mark(name: str, parent: str | None, began_ns: int, ended_ns: int, **attributes: Any) -> None:
+    """A span of one thing that was done together with others, from its beginning to its end, nanoseconds since 1970.
+
+    None where the thing carries no trace context: then nobody follows it.
+    """
+    if _tracing is None or parent is None or _TRACEPARENT.fullmatch(parent) is None:
+        return
+    done = _tracing.tracer.start_span(name, _context(parent), attributes=attributes, start_time=began_ns)
+    done.end(ended_ns)
+
+
 def finish() -> None:
-    """Hand over what waits to be exported; before the process ends."""
-    global _tracer
-    if _tracer is not None:
-        provider = getattr(_tracer, "span_processor", None)
-        if provider is not None:
-            provider.shutdown()
-        _tracer = None
+    """Hand over what waits to be exported, within FINISH_S; before the process ends."""
+    global _tracing
+    if _tracing is not None:
+        ending = threading.Thread(target=_tracing.provider.shutdown, name="traces", daemon=True)
+        _tracing = None
+        ending.start()
+        ending.join(FINISH_S)
+
+
+def _context(parent: str | None) -> "Context":
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    # Never the span that happens to be current: what is under way in this task is no part of another's trace.
+    from opentelemetry.context import Context
+
+    return TraceContextTextMapPropagator().extract({"traceparent": parent} if parent else {}, Context())

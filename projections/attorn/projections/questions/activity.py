@@ -127,7 +127,7 @@ def days(rows: Rows, directory: Directory, asked: AskActivity) -> Activity:
     if len(own) > asked.limit:
         last = own[asked.limit - 1].day
     for row in own[: asked.limit]:
-        did.setdefault(row.day, Counter()).update(row.did)
+        did.setdefault(row.day, Counter()).update(row.did or {})
         outputs.setdefault(row.day, Counter()).update(row.outputs or {})
     since = max(asked.from_day, last)
     reported = _reported(rows, asked.who, since, before)
@@ -135,7 +135,7 @@ def days(rows: Rows, directory: Directory, asked: AskActivity) -> Activity:
         start, end = f"{execution.key}/{since}", f"{execution.key}/{before}~"
         for row in rows.select(activity.Row, "key >= ? AND key < ?", (start, end)):
             if not asked.after or row.day < asked.after:
-                did.setdefault(row.day, Counter()).update(row.did)
+                did.setdefault(row.day, Counter()).update(row.did or {})
                 outputs.setdefault(row.day, Counter()).update(row.outputs or {})
     found = sorted(did, reverse=True)
     page = found[: asked.limit]

@@ -229,12 +229,14 @@ def scorecard(rows: Rows, directory: Directory, asked: AskScorecard) -> Scorecar
     for row in executions.values():
         process = processes.get(row.work or "")
         if asked.process is None or process == asked.process:
-            told = counts.setdefault((process, row.instructions_dig), Counter())
-            told.update(executions=1, ended=row.result is not None, failed=row.result in ("failed", "aborted"))
+            ran = row.ran or activity.Ran()
+            told = counts.setdefault((process, ran.instructions_dig), Counter())
+            told.update(executions=1, ended=ran.result is not None, failed=ran.result in ("failed", "aborted"))
     for work in sorted({row.work or "" for row in executions.values()}):
         for made in rows.select(controls.Row, "key BETWEEN ? AND ?", (f"{work}/o/", f"{work}/o/~")):
             of = executions.get(made.execution or "")
-            score = counts.get((processes.get(work), of.instructions_dig)) if of is not None else None
+            dig = of.ran.instructions_dig if of is not None and of.ran is not None else None
+            score = counts.get((processes.get(work), dig)) if of is not None else None
             if score is None:
                 continue
             score.update(

@@ -181,7 +181,9 @@ def governing(rows: Rows, directory: Directory, asked: AskGoverning) -> Governin
         pinned=pinned,
         in_force=tuple(_in_force(directory, event)),
         execution=execution.key.rpartition("/")[2] if execution is not None else None,
-        instructions_dig=execution.instructions_dig if execution is not None else None,
+        instructions_dig=execution.ran.instructions_dig
+        if execution is not None and execution.ran is not None
+        else None,
         chain=_chain(rows, directory, delegation, event.position) if delegation is not None else None,
     )
 
@@ -271,22 +273,29 @@ def _state(rows: Rows, row: delegations.Row, position: int) -> tuple[str, int]:
             before = state if state != "suspended" else before
             state, at = before if word == "resumed" else word, told.position
     if state in ("granted", "accepted"):
-        begun = "delegation = ? AND begun_position BETWEEN 1 AND ?"
-        first = rows.select(activity.Row, begun, (row.key, position), "begun_position", 1)
+        begun = "key BETWEEN ? AND ? AND delegation = ? AND begun_position BETWEEN 1 AND ?"
+        first = rows.select(activity.Row, begun, (*_executions(row), row.key, position), "begun_position", 1)
         if first:
             return "active", first[0].begun_position
     return state, at
 
 
+def _executions(row: delegations.Row) -> tuple[str, str]:
+    """Between which keys the executions of its work item stand."""
+    return f"{row.work}/x/", f"{row.work}/x/~"
+
+
 def _used(rows: Rows, row: delegations.Row) -> Used:
-    executions = rows.select(activity.Row, "delegation = ?", (row.key,), "key", PAGE + 1)
+    where = "key BETWEEN ? AND ? AND delegation = ?"
+    executions = rows.select(activity.Row, where, (*_executions(row), row.key), "key", PAGE + 1)
     tokens, elapsed, money = 0, 0.0, dict[str, Decimal]()
     for execution in executions[:PAGE]:
-        tokens += execution.tokens
-        if execution.money is not None and execution.currency is not None:
-            money[execution.currency] = money.get(execution.currency, Decimal(0)) + Decimal(execution.money)
-        if execution.begun_time is not None and execution.ended_time is not None:
-            elapsed += (execution.ended_time - execution.begun_time).total_seconds()
+        ran = execution.ran or activity.Ran()
+        tokens += ran.tokens
+        if ran.money is not None:
+            money[ran.money.currency] = money.get(ran.money.currency, Decimal(0)) + Decimal(ran.money.amount)
+        if ran.begun_time is not None and ran.ended_time is not None:
+            elapsed += (ran.ended_time - ran.begun_time).total_seconds()
     ids = [execution.key.rpartition("/")[2] for execution in executions[:PAGE]]
     # LIKE, so that the stream is what it is looked up by, and not the type, of which there are more.
     acted = f"stream = ? AND type LIKE ? AND reference IN ({marks(ids)})"
@@ -320,7 +329,7 @@ def _execution(rows: Rows, event: timeline.Row) -> activity.Row | None:
     if not begun or begun[0].reference is None:
         return None
     last = rows.get(activity.Row, f"{event.id}/x/{begun[0].reference}")
-    if last is None or last.who != event.actor or 0 < last.ended_position < event.position:
+    if last is None or last.who != event.actor or (last.ran and 0 < last.ran.ended_position < event.position):
         return None
     return last
 

@@ -25,7 +25,7 @@ from attorn.contracts.refusal import Unavailable
 from attorn.projections.directory import Directory
 from attorn.projections.fold import View
 from attorn.projections.store.columns import bound
-from attorn.projections.store.table import Failed, Table, Touched, Unwritten
+from attorn.projections.store.table import Failed, Fetch, Table, Touched, Unwritten
 from attorn.projections.store.tracking import APPLICATION, TrackedDatabase
 
 MEMORY: Final = ":memory:"
@@ -89,6 +89,8 @@ class SQLiteViews:
             raise
         self._by_row: Mapping[type[Any], Table] = {table.row: table for table in self._tables}
         self._has_failed = False
+        self._indexing: sqlite3.Connection | None = None
+        # Who sets it to a list finds there, after each page, the rows that the page has changed, view by view.
         self.changes: list[tuple[View, list[tuple[Any, Any]]]] | None = None
 
     @property
@@ -141,11 +143,12 @@ class SQLiteViews:
                 for statement in statements:
                     cursor.execute(statement)
             return
-        connection = sqlite3.connect(self.path, isolation_level=None, timeout=60)
+        self._indexing = connection = sqlite3.connect(self.path, isolation_level=None, timeout=60)
         try:
             for statement in statements:
                 connection.execute(statement)
         finally:
+            self._indexing = None
             connection.close()
 
     @contextmanager
@@ -159,11 +162,14 @@ class SQLiteViews:
 
     @contextmanager
     def snapshot(self) -> Iterator["Snapshot"]:
-        """The rows as they are now, for as long as the block runs, whatever is applied meanwhile."""
+        """The rows as they are now, for as long as the block runs, whatever is applied meanwhile.
+
+        Another thread may use them, one at a time; `Snapshot.interrupt` ends what it is doing.
+        """
         connection = self._database.copy() if self.path == MEMORY else _reader(self.path)
         try:
             with _transaction(connection) as fetch:
-                yield Snapshot(fetch, self._by_row)
+                yield Snapshot(fetch, self._by_row, connection.interrupt)
         finally:
             connection.close()
 
@@ -178,7 +184,13 @@ class SQLiteViews:
         with self.reading() as rows:
             return rows.tip
 
+    def interrupt(self) -> None:
+        """End `index`, which runs in another thread; what is not made yet is made the next time."""
+        if self._indexing is not None:
+            self._indexing.interrupt()
+
     def close(self) -> None:
+        self.interrupt()
         # The reader first: the last to close moves the write-ahead log into the file, and a reader may not write.
         if self._reader is not None:
             self._reader.close()
@@ -250,10 +262,23 @@ class Snapshot:
     """The rows of one position; satisfies `Rows`."""
 
     def __init__(
-        self, fetch: Callable[[str, Sequence[Any]], list[Sequence[Any]]], tables: "Mapping[type[Any], Table]"
+        self, fetch: Fetch, tables: Mapping[type[Any], Table], interrupt: Callable[[], None] | None = None
     ) -> None:
-        self._fetch = fetch
+        self._read = fetch
         self._tables = tables
+        self._stop = interrupt
+        self._is_over = False
+
+    def interrupt(self) -> None:
+        """Let whoever reads these rows in another thread fail at once, or when they ask for the next."""
+        self._is_over = True
+        if self._stop is not None:
+            self._stop()
+
+    def _fetch(self, statement: str, parameters: Sequence[Any]) -> list[Sequence[Any]]:
+        if self._is_over:
+            raise Unavailable("nobody waits for this answer any more")
+        return self._read(statement, parameters)
 
     @property
     def views(self) -> tuple[View, ...]:
@@ -377,7 +402,8 @@ def _poison(view: str, recorded: Recorded, error: Exception) -> Poison:
 
 def _reader(path: str) -> sqlite3.Connection:
     """A connection that cannot write, and stays with one state of the file for the length of a transaction."""
-    return sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, isolation_level=None, timeout=5)
+    address = f"file:{quote(path)}?mode=ro"
+    return sqlite3.connect(address, uri=True, isolation_level=None, timeout=5, check_same_thread=False)
 
 
 @contextmanager

@@ -60,7 +60,7 @@ class TrackedDatabase:
 
     def copy(self) -> sqlite3.Connection:
         """A database in memory with all that is in this one now."""
-        copy = sqlite3.connect(":memory:", isolation_level=None)
+        copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         with self._datastore.get_connection(commit=False) as connection, connection.cursor() as cursor:
             cursor.connection.backup(copy)
         return copy

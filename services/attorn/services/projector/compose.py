@@ -22,6 +22,26 @@ from attorn.services.rulebook import RULES
 
 QUESTIONS: Final[Questions] = questions.QUESTIONS
 
+LONG: Final = frozenset(
+    {
+        "activity_events",
+        "agents",
+        "answers_for",
+        "board_counts",
+        "board_then",
+        "contributions",
+        "control_coverage",
+        "finding_counts",
+        "findings",
+        "handovers",
+        "log_stats",
+        "participants",
+        "scorecard",
+        "stats",
+    }
+)
+"""The questions that may look at every row of a view."""
+
 
 def views(directory: Directory) -> tuple[View, ...]:
     """Every view, those that look beyond their rows with `directory`, which whoever folds them evolves."""

@@ -24,6 +24,7 @@ from attorn.services import connection, logs
 from attorn.services.ledger.follow import LogDamaged
 from attorn.services.ledger.jetstream import JetStreamLedger
 from attorn.services.projector import compose
+from attorn.services.projector.changes import telling
 from attorn.services.projector.project import Compose, LogWentBack, open_views
 from attorn.services.projector.rebuild import Maintenance
 from attorn.services.query.app import Questions, answering
@@ -56,13 +57,13 @@ async def run(nats_url: str, path: Path, views: Compose, questions: Questions) -
         projector = opening.result()
         maintenance = Maintenance(projector, now)
         try:
-            async with answering(nc, projector, maintenance, questions, now):
+            async with answering(nc, projector, maintenance, questions, now, compose.LONG):
                 if projector.store.missing:
                     maintenance.start("rebuild")
                 named = [f"{view.NAME} v{view.VERSION}" for view in projector.store.views]
                 log.info("projector ready", extra={"position": projector.position, "views": named, "file": str(path)})
                 print("READY", flush=True)
-                following = asyncio.create_task(projector.follow(), name="follow")
+                following = asyncio.create_task(projector.follow(telling(nc)), name="follow")
                 if await _either(following, stop):
                     following.result()
                 await maintenance.stop()
@@ -107,8 +108,12 @@ def main(arguments: Sequence[str], views: Compose = compose.views, questions: Qu
     path = Path(file) if file is not None else Path(data or "", "views.sqlite")
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.umask(0o077)
-    # What is imported stays: a collection need not look at it again with every page of events.
+    # What is imported stays: a collection need not look at it again with every page of events. What a page leaves behind
+    # has no cycles and goes by itself; looking for some after every 700 objects would take a tenth of a replay.
     gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+    # While another thread answers a long question, the loop gets its turn after this time, not after five milliseconds.
+    sys.setswitchinterval(0.000_5)
     try:
         _run(run(nats_url or "nats://127.0.0.1:4222", path, views, questions))
     except (LogWentBack, LogDamaged, Gap, Unavailable, OSError) as error:

@@ -1,17 +1,21 @@
 """The loop of the projector: the log is followed from the views' own position on, and folded into them page by page.
 
 All of it runs in one thread. Between two pages, and only there, questions are answered and a rebuilt file takes the
-place of the old one, so rows, directory and position are always those of the same event.
+place of the old one, so rows, directory and position are always those of the same event. A question that may be long is
+begun there too, and answered by another thread from rows and a directory that stay as they were.
 """
 
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
+
+import msgspec
 
 from attorn.contracts.envelope import Recorded
 from attorn.contracts.ledger import Ledger, Page
@@ -19,12 +23,24 @@ from attorn.contracts.refusal import Unavailable
 from attorn.projections import relations
 from attorn.projections.directory import KINDS, Directory
 from attorn.projections.fold import View
-from attorn.projections.store.sqlite import Snapshot, SQLiteViews, evolve, take_over
+from attorn.projections.store.sqlite import MEMORY, Snapshot, SQLiteViews, evolve, take_over
 
-BATCH: Final = 500
-"""How many events are one transaction: some 20 to 40 ms, in which nothing else is done."""
+BATCH: Final = 1_000
+"""How many events are one transaction: some 20 to 50 ms, in which nothing else is done."""
+
+LONG_QUESTIONS_MAX: Final = 2
+"""How many long questions are answered at once; the others wait for their turn."""
 
 HEAD_S_MAX: Final = 2.0
+INTERRUPT_S_MAX: Final = 0.3
+
+T = TypeVar("T")
+
+Changes: TypeAlias = Sequence[tuple[View, Sequence[tuple[Any, Any]]]]
+"""By view, the keys whose rows a page has changed, with the rows; None where one is gone."""
+
+Tell: TypeAlias = Callable[[int, Changes], Awaitable[None]]
+"""Is told of each page that is folded live: its last position, and what it has changed."""
 
 Compose: TypeAlias = Callable[[Directory], Sequence[View]]
 """Makes the views; those that look beyond their rows look into the directory that they are given here."""
@@ -62,38 +78,55 @@ async def open_views(ledger: Ledger, path: str | Path, compose: Compose) -> "Pro
     Raises LogWentBack when they are not of this log, Unavailable when the log does not answer.
     """
     directory = Directory()
-    store = SQLiteViews(path, compose(directory), directory)
+    # Indexes are made when the end of the log is reached: all at once they cost a third of what they do row by row.
+    store = SQLiteViews(path, compose(directory), directory, indexed=False)
     try:
-        await _require_same_log(ledger, store)
+        head = await _require_same_log(ledger, store)
         await fold_directory(ledger, directory, store.position)
     except BaseException:
         store.close()
         raise
-    return Projector(ledger, store, compose)
+    return Projector(ledger, store, compose, head)
 
 
 class Projector:
     """Views that follow a ledger; `open_views` makes one."""
 
-    def __init__(self, ledger: Ledger, store: SQLiteViews, compose: Compose) -> None:
+    def __init__(self, ledger: Ledger, store: SQLiteViews, compose: Compose, head: int) -> None:
         self.ledger = ledger
         self.store = store
         self.compose = compose
         self._ahead: Sequence[Recorded] = ()
         self._moved = asyncio.Event()
+        self._head = head
+        self._turns = asyncio.Semaphore(LONG_QUESTIONS_MAX)
+        self._threads = ThreadPoolExecutor(LONG_QUESTIONS_MAX, "question")
 
     @property
     def position(self) -> int:
         return self.store.position
 
-    async def follow(self) -> None:
-        """Fold what is recorded, and then what comes; ends by being cancelled, always between two transactions."""
+    async def follow(self, tell: Tell | None = None) -> None:
+        """Fold what is recorded, and then what comes; ends by being cancelled, always between two transactions.
+
+        `tell` hears of what comes, never of what was there when the views were opened: that is a replay, and no news.
+        """
         async with following(self.ledger, self.position) as pages:
+            if self.position >= self._head:
+                await self._index()
             async for page in pages:
                 self._ahead = page.recorded
                 while self._ahead:
-                    self._fold(self._ahead[:BATCH])
-                    self._ahead = self._ahead[BATCH:]
+                    is_news = self.position >= self._head
+                    some = self._ahead[: BATCH if is_news else min(BATCH, self._head - self.position)]
+                    self.store.changes = [] if is_news and tell is not None else None
+                    self._fold(some)
+                    self._ahead = self._ahead[len(some) :]
+                    # What a crash, or an end, keeps from being told here is never told: the rows are in the file.
+                    if tell is not None and self.store.changes:
+                        await tell(self.position, self.store.changes)
+                    if not is_news and self.position >= self._head:
+                        await self._index()
                     await give_way()
 
     async def until(self, position: int, timeout: float) -> None:
@@ -111,6 +144,29 @@ class Projector:
         assert self.store.directory is not None
         with self.store.reading() as rows:
             yield rows, self.store.directory
+
+    async def asking(self, find: Callable[[Snapshot, Directory], T]) -> T:
+        """What `find` finds in the rows and the directory of one position, in a thread, while the fold goes on."""
+        async with self._turns:
+            with self.store.snapshot() as rows:
+                assert self.store.directory is not None
+                directory = pinned(self.store.directory)
+                found = asyncio.get_running_loop().run_in_executor(self._threads, find, rows, directory)
+                try:
+                    return await asyncio.shield(found)
+                except asyncio.CancelledError:
+                    # The thread has the rows: they are taken from it before they are closed.
+                    rows.interrupt()
+                    await asyncio.wait((found,), timeout=INTERRUPT_S_MAX)
+                    raise
+
+    @asynccontextmanager
+    async def unasked(self) -> AsyncIterator[None]:
+        """While the block runs, no long question is answered; those that are, are waited for."""
+        async with AsyncExitStack() as turns:
+            for _ in range(LONG_QUESTIONS_MAX):
+                await turns.enter_async_context(self._turns)
+            yield
 
     def replace(self, rebuilt: SQLiteViews) -> None:
         """Go on with `rebuilt`, which is at the same position. Raises Unavailable when its file cannot take over."""
@@ -131,7 +187,13 @@ class Projector:
         return Lag(head, head - position, max(0.0, (now - oldest.recorded_at).total_seconds()))
 
     def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
         self.store.close()
+
+    async def _index(self) -> None:
+        # Like a long question, it keeps the file from being replaced.
+        async with self._turns:
+            await index(self.store)
 
     def _fold(self, page: Sequence[Recorded]) -> None:
         poison = self.store.apply(page)
@@ -143,6 +205,36 @@ class Projector:
             )
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
+
+
+def pinned(directory: Directory) -> Directory:
+    """The directory as it is now, for another thread: whatever is evolved meanwhile, it stays."""
+    return _copied(directory)
+
+
+def _copied(struct: Any) -> Any:
+    # What it is made of are numbers, immutable entries, and dictionaries and sets of such; these alone are evolved.
+    own = {name: getattr(struct, name) for name in struct.__struct_fields__}
+    for name, value in own.items():
+        if isinstance(value, dict | set | list):
+            own[name] = value.copy()
+        elif isinstance(value, msgspec.Struct) and not value.__struct_config__.frozen:
+            own[name] = _copied(value)
+    return type(struct)(**own)
+
+
+async def index(store: SQLiteViews) -> None:
+    """Make the indexes of `store` in a thread; nothing is to be folded into it meanwhile."""
+    if store.path == MEMORY:
+        store.index()
+        return
+    making = asyncio.create_task(asyncio.to_thread(store.index))
+    try:
+        await asyncio.shield(making)
+    except asyncio.CancelledError:
+        store.interrupt()
+        await asyncio.wait((making,), timeout=INTERRUPT_S_MAX)
+        raise
 
 
 async def give_way() -> None:
@@ -179,7 +271,7 @@ async def fold_directory(ledger: Ledger, directory: Directory, position: int) ->
     directory.position = position
 
 
-async def _require_same_log(ledger: Ledger, store: SQLiteViews) -> None:
+async def _require_same_log(ledger: Ledger, store: SQLiteViews) -> int:
     head = await ledger.last()
     if head < store.position:
         raise LogWentBack(store.position, head)
@@ -187,6 +279,7 @@ async def _require_same_log(ledger: Ledger, store: SQLiteViews) -> None:
         there = await _event(ledger, store.position)
         if hashlib.sha256(there.body).hexdigest() != store.tip:
             raise LogWentBack(store.position, head)
+    return head
 
 
 async def _event(ledger: Ledger, position: int) -> Recorded:

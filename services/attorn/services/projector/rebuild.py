@@ -16,7 +16,7 @@ from attorn.contracts.envelope import Recorded
 from attorn.contracts.ledger import Page
 from attorn.projections.directory import Directory
 from attorn.projections.store.sqlite import MEMORY, Snapshot, SQLiteViews, remove
-from attorn.services.projector.project import BATCH, Projector, following, give_way
+from attorn.services.projector.project import BATCH, Projector, following, give_way, index
 from attorn.services.projector.status import Comparison, Job
 
 Kind: TypeAlias = Literal["rebuild", "verify"]
@@ -32,11 +32,15 @@ async def rebuild(projector: Projector, job: Job) -> None:
     """Fold the views anew and go on with the result, whatever the old ones said: the log is right."""
     async with _refolding(projector, ".next", job) as refold:
         await refold.to(lambda: projector.position)
+        await refold.index()
+        await refold.to(lambda: projector.position)
         # Nothing is awaited before both are pinned, so they are of the same position.
         with projector.store.snapshot() as old, refold.store.snapshot() as new:
             job.views = await _compare(old, new)
-        await refold.to(lambda: projector.position)
-        projector.replace(refold.store)
+        # Whoever reads the old file in another thread would be in the way.
+        async with projector.unasked():
+            await refold.to(lambda: projector.position)
+            projector.replace(refold.store)
 
 
 async def verify(projector: Projector, job: Job) -> None:
@@ -118,6 +122,11 @@ class _Refold:
             await give_way()
 
 
+    async def index(self) -> None:
+        """Make the indexes, all at once, and while the serving fold goes on."""
+        await index(self.store)
+
+
 @asynccontextmanager
 async def _refolding(projector: Projector, suffix: str, job: Job, *, scratch: bool = False) -> AsyncIterator[_Refold]:
     """A fold from the first event on, in a file beside the views; the file is gone afterwards, unless it took over."""
@@ -126,7 +135,7 @@ async def _refolding(projector: Projector, suffix: str, job: Job, *, scratch: bo
     if path != MEMORY:
         remove(path)  # what a process that was killed has left
     directory = Directory()
-    store = SQLiteViews(path, projector.compose(directory), directory, scratch=scratch)
+    store = SQLiteViews(path, projector.compose(directory), directory, scratch=scratch, indexed=False)
     try:
         async with following(projector.ledger, 0) as pages:
             yield _Refold(store, pages, job)

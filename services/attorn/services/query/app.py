@@ -6,7 +6,7 @@ parameters waits until the views are there, so that whoever holds a receipt read
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Annotated, Any, Final, TypeAlias
@@ -65,10 +65,18 @@ Endpoint: TypeAlias = tuple[type[msgspec.Struct], Callable[[Any], Awaitable[Answ
 
 @asynccontextmanager
 async def answering(
-    nc: Client, projector: Projector, maintenance: Maintenance, questions: Questions, clock: Callable[[], datetime]
+    nc: Client,
+    projector: Projector,
+    maintenance: Maintenance,
+    questions: Questions,
+    clock: Callable[[], datetime],
+    long: Collection[str] = (),
 ) -> AsyncIterator[None]:
-    """Answer while the block runs; at its end, what has been asked is answered yet, within `DRAIN_S`."""
-    desk = Desk(projector, maintenance, questions, clock, quarantined=lambda: _quarantined(nc))
+    """Answer while the block runs; at its end, what has been asked is answered yet, within `DRAIN_S`.
+
+    `long` are the questions whose answers may take as long as there are rows: the fold does not wait for them.
+    """
+    desk = Desk(projector, maintenance, questions, clock, quarantined=lambda: _quarantined(nc), long=long)
     waiting: set[asyncio.Task[None]] = set()
 
     def heard(name: str) -> Callable[[Msg], Awaitable[None]]:
@@ -109,13 +117,14 @@ class Desk:
         questions: Questions,
         clock: Callable[[], datetime],
         quarantined: Callable[[], Awaitable[int | None]],
+        long: Collection[str] = (),
     ) -> None:
         self._projector = projector
         self._maintenance = maintenance
         self._clock = clock
         self._quarantined = quarantined
         self.endpoints: dict[str, Endpoint] = {
-            **{name: self._endpoint(*question) for name, question in questions.items()},
+            **{name: self._endpoint(*question, is_long=name in long) for name, question in questions.items()},
             "status": (Nothing, self._status),
             "projector.rebuild": (Wait, lambda asked: self._job("rebuild", asked)),
             "projector.verify": (Wait, lambda asked: self._job("verify", asked)),
@@ -129,10 +138,16 @@ class Desk:
             raise _TooLarge(f"the answer has {len(reply):,} bytes, the most is {bytes_max:,}; ask for less at once")
         return reply
 
-    def _endpoint(self, shape: type[msgspec.Struct], find: Callable[[Rows, Directory, Any], Any]) -> Endpoint:
+    def _endpoint(
+        self, shape: type[msgspec.Struct], find: Callable[[Rows, Directory, Any], Any], *, is_long: bool
+    ) -> Endpoint:
         async def answer(asked: Any) -> Answer:
             if asked.wait_for is not None:
                 await self._projector.until(asked.wait_for, WAIT_FOR_S_MAX)
+            if is_long:
+                return await self._projector.asking(
+                    lambda rows, directory: Answer(rows.position, find(rows, directory, asked))
+                )
             with self._projector.reading() as (rows, directory):
                 return Answer(rows.position, find(rows, directory, asked))
 
