@@ -14,7 +14,9 @@ from attorn.projections import (
     activity,
     board,
     controls,
+    criteria,
     delegations,
+    effects,
     escalations,
     holding,
     inbox,
@@ -103,6 +105,8 @@ class Told:
             escalations,
             timeline,
             delegations,
+            effects,
+            criteria,
             controls,
             Findings(rules, self.directory),
         )

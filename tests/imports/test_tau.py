@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -35,6 +36,76 @@ async def test_every_run_is_taken_in_once(imported: tuple[Attorn, tau.Report, in
     assert (report.runs, report.there, report.problems) == (200, 0, ())
     again = await tau.run(runs, attorn, custodian="root")
     assert (again.recorded, again.there) == (0, report.recorded)
+
+
+async def test_what_a_run_was_worth_is_a_verdict_on_its_item(imported: tuple[Attorn, tau.Report, int]) -> None:
+    attorn, _, position = imported
+    found = (await attorn.ask_at("criteria", criterion=tau.REWARD, limit=1, wait_for=position)).result
+    assert (found["items"], found["passed"], found["failed"], found["waived"]) == (200, 84, 116, 0)
+
+
+@pytest.mark.requirement("002-06c")
+async def test_every_transfer_to_a_human_is_an_escalation_with_its_context_open_until_it_is_resolved(
+    imported: tuple[Attorn, tau.Report, int],
+) -> None:
+    attorn, _, position = imported
+    found = await _every(attorn, "escalations", "escalations", position, open=False, raised_by=tau.AGENT)
+    assert len(found) == 48
+    assert all(each["summary"] and each["question"] for each in found)
+    assert {(each["status"], each["outcome"], each["reason"]) for each in found} == {
+        ("resolved", "taken_over", "out_of_scope")
+    }
+    # It was open in between: at the position before it was resolved, nothing had ended it.
+    for each in found:
+        told = (await attorn.ask_at("timeline", work=each["work"])).result["events"]
+        said = [event["type"].split(".")[1:3] for event in told if event["position"] >= each["raised_position"]]
+        assert said[0] == ["work", "escalated"] and ["escalation", "resolved"] in said[1:]
+    assert await _every(attorn, "escalations", "escalations", position, open=True, raised_by=tau.AGENT) == []
+
+
+@pytest.mark.requirement("004-06")
+async def test_escalations_are_held_against_the_reference(imported: tuple[Attorn, tau.Report, int]) -> None:
+    attorn, _, position = imported
+    asked = {"criterion": tau.HANDOVER, "success": tau.REWARD}
+    found = (await attorn.ask_at("escalation_accuracy", wait_for=position, limit=1, **asked)).result
+    assert (found["items"], found["raised"], found["wanted"], found["confirmed"]) == (200, 48, 16, 6)
+    assert (found["over"], found["missed"], found["raised_and_right"]) == (42, 10, 35)
+    listed = await _every(attorn, "escalation_accuracy", "found", position, **asked)
+    assert [each["judged"] for each in listed].count("over") == 42
+    assert [each["judged"] for each in listed].count("missed") == 10
+
+
+@pytest.mark.requirement("004-10")
+async def test_identical_writes_are_found_as_retries_after_an_error_and_doubles_after_a_success(
+    imported: tuple[Attorn, tau.Report, int],
+) -> None:
+    attorn, _, position = imported
+    found = (await attorn.ask_at("duplicates", who=tau.AGENT, wait_for=position)).result
+    assert (found["tries"], found["failed"]) == (250, 73)
+    assert (found["repeats"], found["retries"], found["keyed"], found["doubles"]) == (17, 16, 0, 1)
+    # Each of them is a finding as well, by the rule that refuses such a command.
+    rule = {"rule": "duplicate-effort"}
+    works = dict.fromkeys(each["work"] for each in found["changes"])
+    answers = [(await attorn.ask_at("findings", work=work, **rule)).result.get("findings", []) for work in works]
+    assert sum(map(len, answers)) == 17
+
+
+async def test_what_was_written_before_a_transfer_is_half_done(imported: tuple[Attorn, tau.Report, int]) -> None:
+    attorn, _, position = imported
+    found = await _every(attorn, "half_done", "escalations", position, raised_by=tau.AGENT)
+    assert len(found) == 10 and all(each["changes"] for each in found)
+
+
+async def _every(attorn: Attorn, question: str, field: str, position: int, **parameters: Any) -> list[dict[str, Any]]:
+    """All pages of an answer, in pages of seven."""
+    found: list[dict[str, Any]] = []
+    after: Any = None
+    while True:
+        page = (await attorn.ask_at(question, wait_for=position, limit=7, after=after, **parameters)).result
+        found += page.get(field, ())
+        after = page.get("next")
+        if after is None:
+            return found
 
 
 def test_a_file_that_is_none_is_refused_by_its_place(tmp_path: Path) -> None:

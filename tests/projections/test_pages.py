@@ -4,11 +4,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attorn.contracts.examples import EVENT_EXAMPLES
-from attorn.projections import activity, controls, delegations, holding, inbox
+from attorn.projections import activity, controls, criteria, delegations, effects, holding, inbox
 from sample_story import Story
 
 EVENTS = tuple(EVENT_EXAMPLES.values())
-NAMES = [view.NAME for view in (holding, inbox, activity, delegations, controls)]
+NAMES = [view.NAME for view in (holding, inbox, activity, delegations, effects, criteria, controls)]
 
 
 @settings(max_examples=12, deadline=None)

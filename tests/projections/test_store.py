@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta, timezone
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 import sample_views as sample
 from attorn.contracts.envelope import Recorded
 from attorn.contracts.refusal import Unavailable
+from attorn.contracts.work import WorkDefined
 from attorn.projections.directory import Directory
 from attorn.projections.fold import Rows, View
 from attorn.projections.store import sqlite
@@ -337,4 +339,79 @@ def test_the_store_knows_the_last_event_again(tmp_path: Path) -> None:
     assert store.tip == ""
     fold(store, LOG[:10], 3)
     assert store.tip == hashlib.sha256(LOG[9].body).hexdigest()
+    store.close()
+
+
+def test_a_view_sees_only_the_events_that_it_is_about() -> None:
+    seen = list[type]()
+
+    def keys(recorded: Recorded) -> Sequence[str]:
+        seen.append(type(recorded.event.data))
+        return ("all",)
+
+    view = sample._view("odd", Kind, keys, lambda row, r, key: Kind(key, (row.count if row else 0) + 1))
+    view.EVENTS = frozenset({WorkDefined})  # type: ignore[misc]
+    store = fold(SQLiteViews(MEMORY, [view]), LOG, 100)
+    defined = sum(isinstance(r.event.data, WorkDefined) for r in LOG)
+    with store.reading() as rows:
+        assert rows.get(Kind, "all") == Kind("all", defined)
+    assert seen == [WorkDefined] * defined
+    store.close()
+
+
+@pytest.mark.parametrize("page", [1, 30, 600])
+def test_a_key_that_comes_again_though_its_view_says_new_is_folded_with_what_was_there(page: int) -> None:
+    def view(is_new: bool) -> View:
+        # One key in ten comes again: within a page, and pages later.
+        made = sample._view("odd", Kind, lambda r: (f"k-{r.position % 540}",),
+                            lambda row, r, key: Kind(key, (row.count if row else 0) + 1))  # fmt: skip
+        made.NEW = is_new  # type: ignore[attr-defined]
+        return made
+
+    stores = [fold(SQLiteViews(MEMORY, [view(is_new)]), LOG, page) for is_new in (True, False)]
+    assert stores[0].digest("odd") == stores[1].digest("odd")
+    with stores[0].reading() as rows:
+        assert rows.count(Kind) == 540 and rows.get(Kind, "k-7") == Kind("k-7", 2)
+    for store in stores:
+        store.close()
+
+
+def test_indexes_that_are_made_at_the_end_are_those_that_are_made_at_the_beginning(tmp_path: Path) -> None:
+    def indexes(path: Path) -> set[str]:
+        with sqlite3.connect(path) as other:
+            found = {sql for (sql,) in other.execute("SELECT sql FROM sqlite_master WHERE type = 'index' AND sql > ''")}
+        other.close()
+        return found
+
+    fold(opened(tmp_path / "first"), LOG, 100).close()
+    directory = Directory()
+    store = SQLiteViews(tmp_path / "last", sample.views(directory), directory, indexed=False)
+    fold(store, LOG, 100)
+    assert indexes(tmp_path / "last") == set()
+    store.index()
+    store.index()
+    assert indexes(tmp_path / "last") == indexes(tmp_path / "first") != set()
+    store.apply([])
+    store.close()
+
+
+def test_who_wants_to_know_is_told_what_a_page_has_changed() -> None:
+    store = opened()
+    store.changes = []
+    store.apply(LOG[:3])
+    changed = {view.NAME: dict(rows) for view, rows in store.changes}
+    assert changed["kinds"]["all"] == Kind("all", 3) and len(changed["lines"]) == 3
+    store.apply(LOG[:3])
+    store.close()
+
+
+def test_a_snapshot_is_read_in_another_thread_until_it_is_interrupted(tmp_path: Path) -> None:
+    store = fold(opened(tmp_path / "views.sqlite"), LOG[:300], 100)
+    with store.snapshot() as rows, ThreadPoolExecutor(1) as other:
+        counting = other.submit(lambda: rows.count(Line))
+        fold(store, LOG, 100)
+        assert counting.result() == 300
+        rows.interrupt()
+        with pytest.raises(Unavailable, match="nobody waits"):
+            other.submit(lambda: rows.count(Line)).result()
     store.close()

@@ -706,3 +706,10 @@ def test_who_may_act_acts() -> None:
     story.when(write(), by="bot").then(ExecutionActionRecorded)
     handed_in("act").when(ReleaseOutput(**W, output_id="O-1"), by="bot").then(OutputReleased)
     handed_in("act").given(VerifyWork(**W), CompleteWork(**W))
+
+
+def test_who_names_no_delegation_is_held_to_the_one_that_they_have() -> None:
+    story = entrusted(conditions=(Condition(id="urgent", expr='work.priority == "high"'),))
+    story.fact(ExecutionStarted(execution_id="E-1", executor="bot")).finds_only("delegation-violated")
+    used = running(max_uses=1)
+    used.fact(ExecutionStarted(execution_id="E-2", executor="bot")).finds_only("delegation-violated")

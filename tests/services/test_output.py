@@ -130,6 +130,16 @@ def test_an_agent_is_no_person_who_looked_and_needs_a_mandate() -> None:
     story.fact(seen).finds_only("check-claimed")
 
 
+def test_who_made_it_does_not_vouch_for_it_and_no_word_outdoes_what_was_found() -> None:
+    story = handed_in(GOOD).given(validate(result="passed", method="rule"), by="bot")
+    story.when(RELEASE).refused_only("output-unsound")
+    found = handed_in(BAD).given(validate(BAD))
+    found.when(validate(result="passed"), by="ana").refused_only("check-claimed")
+    word = OutputValidated(output_id="O-1", criterion_id="C-1", result="passed", output_dig=dig(BAD))
+    found.fact(word).finds_only("check-claimed")
+    found.when(RELEASE).refused_only("output-unsound")
+
+
 def test_a_criterion_that_failed_is_not_passed_by_a_word() -> None:
     story = handed_in(BAD).given(validate(BAD))
     passed = (CriterionVerdict(id="C-1", result="passed"),)

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
@@ -26,6 +27,9 @@ from attorn.projections.fold import Rows, View
 from attorn.projections.store.sqlite import MEMORY, SQLiteViews
 from attorn.services.ledger.jetstream import JetStreamLedger
 from attorn.services.ledger.memory import MemoryLedger
+from attorn.services.projector.changes import telling
+from attorn.services.projector.compose import LONG as LONG_QUESTIONS
+from attorn.services.projector.compose import QUESTIONS as ALL_QUESTIONS
 from attorn.services.projector.project import LogWentBack, Projector, open_views
 from attorn.services.projector.rebuild import Busy, Maintenance, rebuild, verify
 from attorn.services.projector.status import Job
@@ -65,11 +69,27 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
     stream: str
 
 
+BUSY = threading.Event()
+BEGUN = threading.Semaphore(0)
+
+
+def slow(rows: Rows, directory: Directory, asked: Stream) -> Counted:
+    """Counts until it is allowed to end, or its rows are taken away; then, whether anything has moved meanwhile."""
+    lines, people = rows.count(Line), len(directory.participants)
+    BEGUN.release()
+    while not BUSY.wait(0.002):
+        assert rows.count(Line) == lines and len(directory.participants) == people
+    assert (rows.count(Line), directory.position) == (lines, rows.position)
+    return Counted(lines, people)
+
+
 QUESTIONS = {
     "kinds": (Type, counted),
     "tally": (Stream, lambda rows, directory, asked: rows.get(Tally, asked.stream)),
     "lines": (Stream, lambda rows, directory, asked: rows.select(Line, order="key")),
+    "slow": (Stream, slow),
 }
+LONG = ("slow",)
 
 
 def now() -> datetime:
@@ -398,7 +418,7 @@ async def doors(url: str, projector: Projector) -> AsyncIterator[Client]:
     server, client = await nats.connect(url), await nats.connect(url)
     maintenance = Maintenance(projector, now)
     try:
-        async with answering(server, projector, maintenance, QUESTIONS, now):
+        async with answering(server, projector, maintenance, QUESTIONS, now, LONG):
             yield client
     finally:
         await maintenance.stop()
@@ -419,6 +439,102 @@ async def test_questions_are_answered_with_their_position(fresh_nats: Broker) ->
         assert msgspec.json.decode((await client.request("attorn.q.kinds", b"", 1)).data)["position"] == 100
         await append(ledger, ENTRIES[100:101])
         assert {msgspec.json.decode((await one).data)["result"]["count"] for one in waiting} == {101}
+
+
+async def test_a_long_question_stops_neither_the_fold_nor_other_questions(fresh_nats: Broker, tmp_path: Path) -> None:
+    ledger = await recorded(500)
+    BUSY.clear()
+    path = tmp_path / "views.sqlite"
+    async with projecting(ledger, path) as projector, doors(fresh_nats.url, projector) as client:
+        await projector.until(500, 5)
+        long = [asyncio.create_task(client.request("attorn.q.slow", b'{"stream": "-"}', 10)) for _ in range(3)]
+        for _ in range(2):
+            await asyncio.to_thread(BEGUN.acquire)
+        await append(ledger, ENTRIES[500:])
+        await projector.until(len(ENTRIES), 5)
+        assert msgspec.json.decode((await client.request("attorn.q.kinds", b"", 1)).data)["position"] == 3_000
+        # Not before they are through can another file take the place of the one that they read.
+        maintenance = Maintenance(projector, now)
+        job = maintenance.start("rebuild")
+        await asyncio.sleep(0.3)
+        assert job.state == "running" and not any(one.done() for one in long)
+        BUSY.set()
+        answers = [msgspec.json.decode((await one).data) for one in long]
+        # Two are answered at once, the third was begun when one of them had ended.
+        assert [answer["position"] for answer in answers] == [500, 500, 3_000]
+        assert [answer["result"]["count"] for answer in answers] == [500, 500, 3_000]
+        await maintenance.wait(job, 5)
+        assert job.state == "done" and all(found.equal for found in job.views)
+
+
+async def test_a_long_question_is_taken_its_rows_when_the_projector_ends(fresh_nats: Broker, tmp_path: Path) -> None:
+    BUSY.clear()
+    async with projecting(await recorded(100), tmp_path / "views.sqlite") as projector:
+        await projector.until(100, 5)
+        async with doors(fresh_nats.url, projector) as client:
+            asking = asyncio.create_task(client.request("attorn.q.slow", b'{"stream": "-"}', 10))
+            await asyncio.to_thread(BEGUN.acquire)
+            begun = time.monotonic()
+        assert time.monotonic() - begun < 1.5
+        asking.cancel()
+        # Its thread is free for the next.
+        assert await projector.asking(lambda rows, directory: rows.count(Line)) == 100
+
+
+def test_only_questions_that_there_are_are_called_long() -> None:
+    assert LONG_QUESTIONS <= set(ALL_QUESTIONS)
+
+
+async def test_what_changes_in_the_views_is_told_once_and_what_was_there_before_is_not(
+    fresh_nats: Broker, tmp_path: Path
+) -> None:
+    ledger = await recorded(100)
+    heard: list[tuple[str, Any]] = []
+
+    async def hear(message: nats.aio.msg.Msg) -> None:
+        heard.append((message.subject, msgspec.json.decode(message.data)))
+
+    server, client = await nats.connect(fresh_nats.url), await nats.connect(fresh_nats.url)
+    await client.subscribe("attorn.view.>", cb=hear)
+    await client.flush()
+    for there in (100, 102):
+        projector = await open_views(ledger, tmp_path / "views.sqlite", sample.views)
+        loop = asyncio.create_task(projector.follow(telling(server)))
+        await projector.until(there, 5)
+        await append(ledger, ENTRIES[there : there + 1])
+        await projector.until(there + 1, 5)
+        await server.flush()
+        loop.cancel()
+        await asyncio.wait([loop])
+        projector.close()
+        # What is recorded while there is no projector is there when the next one begins.
+        await append(ledger, ENTRIES[101:102] if there == 100 else [])
+    await server.flush()
+    await client.flush()
+    lines = [(subject, said) for subject, said in heard if said["view"] == "lines"]
+    assert [(subject, said["key"], said["position"]) for subject, said in lines] == [
+        (f"attorn.view.lines.{number:010d}", f"{number:010d}", number) for number in (101, 103)
+    ]
+    assert lines[0][1]["row"]["stream"] == ENTRIES[100].event.subject
+    tallies = [(subject, said) for subject, said in heard if said["view"] == "tally"]
+    assert [said["key"] for _, said in tallies] == [ENTRIES[100].event.subject, ENTRIES[102].event.subject]
+    # A key that is no identifier stands in the subject as its digest.
+    assert all(len(subject.split(".")) == 4 and len(subject.split(".")[3]) == 52 for subject, _ in tallies)
+    await client.close()
+    await server.close()
+
+
+async def test_of_very_many_changes_it_is_only_said_that_there_are_many(fresh_nats: Broker) -> None:
+    server, client = await nats.connect(fresh_nats.url), await nats.connect(fresh_nats.url)
+    messages = await client.subscribe("attorn.view.lines")
+    await client.flush()
+    rows = [(f"{n}", Line(key=f"{n}", stream="work/W-1", type="x", at=sample.BEGIN)) for n in range(301)]
+    await telling(server)(7, [(sample.LINES, rows)])
+    await server.flush()
+    said = msgspec.json.decode((await messages.next_msg(2)).data)
+    assert said == {"view": "lines", "position": 7, "changed": 301, "many": True}
+    await client.close()
+    await server.close()
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ def _envelope(payload: type[msgspec.Struct]) -> type[Event]:
         frozen=True,
         kw_only=True,
         omit_defaults=True,
+        gc=False,
     )
     return envelope
 

@@ -17,7 +17,7 @@ SEVERITY_NUMBERS = {"low": 9, "medium": 13, "high": 17, "critical": 21}
 """OpenTelemetry's severity numbers for INFO, WARN, ERROR and FATAL (CloudEvents severity extension)."""
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One event as it stands on the log.
 
     `subject` names the stream (`work/W-1042`), `sequence` is the event's version in it, ten digits from 1, so
@@ -80,14 +80,14 @@ class Unknown(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """An event with the bytes to store for it."""
 
     event: Event
     body: bytes
 
 
-class Recorded(msgspec.Struct, frozen=True):
+class Recorded(msgspec.Struct, frozen=True, gc=False):
     """An event with the place that the log gave it.
 
     `position` counts from 1 over the whole log without gaps; `recorded_at` is the broker's clock.

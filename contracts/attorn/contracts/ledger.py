@@ -11,7 +11,7 @@ BATCH_MAX = 1_000
 """How many events one atomic append may hold (JetStream's limit for an atomic batch)."""
 
 
-class Append(msgspec.Struct, frozen=True):
+class Append(msgspec.Struct, frozen=True, gc=False):
     """Entries for one stream. `expected` is the version that their author decided on, 0 for a new stream."""
 
     stream: str

@@ -62,8 +62,8 @@ _NO_STATE: Final = msgspec.Raw(b"null")
 class Row(msgspec.Struct, frozen=True):
     """One stream with its findings and the state that its rules go by; or, under `finding/<id>`, a disposition.
 
-    `found` and `open` are how many findings there are, and how many of them wait for somebody to decide. `state` is what
-    the rules make of the stream; as it is read back, its JSON, since each kind of stream has a state of its own class.
+    `found` and `open` are how many findings there are, and how many of them wait for somebody to decide. `state` is
+    what the rules make of the stream; read back, it is JSON, since each kind of stream has a state of its own class.
     """
 
     key: str
@@ -171,7 +171,9 @@ def every(rows: Rows, after: str = "") -> Iterator[tuple[str, tuple[Finding, ...
 def conflicts(rows: Rows, stream: str | None = None) -> Iterator[tuple[str, Finding]]:
     """Each time that a source used an id again, and the stream in which it did; in one stream, or in all."""
     for first, row in timeline.again(rows, stream):
-        detail = f"{first.source} had used the id {first.event_id} at position {first.position} already, in {first.stream}"
+        detail = (
+            f"{first.source} had used the id {first.event_id} at position {first.position} already, in {first.stream}"
+        )
         finding = Finding(id=f"conflict@{row.position}", rule="conflict", detail=detail, position=row.position,
                           time=row.time, event_id=row.event_id, type=row.type)  # fmt: skip
         yield row.stream, finding

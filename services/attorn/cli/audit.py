@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 
 from attorn.cli.connect import Attorn, connected
 from attorn.cli.errors import Exit, Failed, misused, not_found, visible
-from attorn.cli.options import Given, Id, Limit
+from attorn.cli.options import Given, Id, Limit, Options
 from attorn.cli.output import Column, bold, facts, progress, say, shown, write_list, write_one
 from attorn.cli.paging import listed, others
 from attorn.cli.reading import pages
@@ -140,6 +140,141 @@ async def controls(
     async with connected(options) as attorn:
         found, more = await listed(attorn, "controls", "outputs", limit, flag=flag, work=work)
     write_list(options, found, CONTROLS, id="key", nothing="there is no such output", more=others(more))
+
+
+DUPLICATES = (
+    Column("WORK", "work", "id"),
+    Column("TOOL", "tool", "id"),
+    Column("ON", "target", "id"),
+    Column("TRIES", "tries", "number"),
+    Column("FAILED", "failed", "number"),
+    Column("DOUBLES", "doubles", "number"),
+    Column("LAST AT", "last_position", "number"),
+)
+HALF_DONE = (
+    Column("WORK", lambda e: e["escalation"]["work"], "id"),
+    Column("ESCALATION", lambda e: e["escalation"]["escalation_id"], "id"),
+    Column("STATUS", lambda e: e["escalation"]["status"], "id"),
+    Column("TRIED", lambda e: sum(change["tries"] for change in e["changes"]), "number"),
+    Column("FAILED", lambda e: sum(change["failed"] for change in e["changes"]), "number"),
+    Column("WHAT FOR", lambda e: e["escalation"]["summary"]),
+)
+CRITERIA = (
+    Column("WORK", "work", "id"),
+    Column("CRITERION", "criterion", "id"),
+    Column("RESULT", "result", "id"),
+    Column("BY", "by", "id"),
+    Column("AT", "position", "number"),
+)
+JUDGED = (Column("WORK", "work", "id"), Column("ESCALATION", "judged", "id"))
+
+
+@app.command
+async def duplicates(
+    *,
+    who: Annotated[str | None, Parameter(metavar="WHO", help="Only what this participant carried out.")] = None,
+    work: Annotated[Id | None, Parameter(help="Only in this work item.")] = None,
+    limit: Limit = 100,
+    options: Given,
+) -> None:
+    """List what was changed, or tried, again with the same arguments: retries after an error, doubles after a success.
+
+    Example: attorn audit duplicates --who refunds-bot
+    """
+    async with connected(options) as attorn:
+        found = await attorn.ask("duplicates", who=who, work=work, limit=1)
+        found["changes"], more = await listed(attorn, "duplicates", "changes", limit, who=who, work=work)
+    _with_list(
+        options,
+        found,
+        "changes",
+        DUPLICATES,
+        f"{found['tries']:,} tries to change something, {found['failed']:,} failed; {found['repeats']:,} repeats: "
+        f"{found['retries']:,} blind retries after an error, {found['keyed']:,} with a key, "
+        f"{found['doubles']:,} doubles after a success",
+        more=others(more) if found.get("complete", True) else "there are more than these numbers say",
+    )
+
+
+@app.command(name="half-done")
+async def half_done(
+    *,
+    raised_by: Annotated[str | None, Parameter(metavar="WHO", help="Only what this participant escalated.")] = None,
+    open: Annotated[bool | None, Parameter(help="Only what is open, or what is not.")] = None,
+    limit: Limit = 100,
+    options: Given,
+) -> None:
+    """List the escalations before which the work had begun to change things.
+
+    Example: attorn audit half-done --open
+    """
+    async with connected(options) as attorn:
+        found, more = await listed(attorn, "half_done", "escalations", limit, raised_by=raised_by, open=open)
+    for each in found:
+        each["work"] = each["escalation"]["work"]
+    write_list(options, found, HALF_DONE, id="work", nothing="nothing was left half done", more=others(more))
+
+
+@app.command
+async def criteria(
+    criterion: Annotated[Id | None, Parameter(metavar="CRITERION", help="Only this one.")] = None,
+    /,
+    *,
+    work: Annotated[Id | None, Parameter(help="Only of this work item.")] = None,
+    result: Annotated[Literal["passed", "failed", "waived"] | None, Parameter(help="Only with this result.")] = None,
+    limit: Limit = 100,
+    options: Given,
+) -> None:
+    """List what work was held against, criterion by criterion, and what was found last.
+
+    Example: attorn audit criteria amount --result failed
+    """
+    asked = {"criterion": criterion, "work": work, "result": result}
+    async with connected(options) as attorn:
+        found = await attorn.ask("criteria", limit=1, **asked)
+        found["verdicts"], more = await listed(attorn, "criteria", "verdicts", limit, **asked)
+    numbers = f"{found['items']:,}: {found['passed']:,} passed, {found['failed']:,} failed, {found['waived']:,} waived"
+    _with_list(options, found, "verdicts", CRITERIA, numbers, more=others(more))
+
+
+@app.command
+async def escalations(
+    *,
+    criterion: Annotated[Id, Parameter(metavar="CRITERION", help="What says whether escalating was right.")],
+    success: Annotated[Id | None, Parameter(metavar="CRITERION", help="What says whether the work was right.")] = None,
+    judged: Annotated[
+        Literal["confirmed", "over", "missed"] | None, Parameter(help="Only these; by default over and missed.")
+    ] = None,
+    limit: Limit = 100,
+    options: Given,
+) -> None:
+    """Say whether work was escalated when it should have been, by a criterion that says so; list where it was not.
+
+    Example: attorn audit escalations --criterion asks-when-in-doubt
+    """
+    asked = {"criterion": criterion, "success": success, "judged": judged}
+    async with connected(options) as attorn:
+        found = await attorn.ask("escalation_accuracy", limit=1, **asked)
+        found["found"], more = await listed(attorn, "escalation_accuracy", "found", limit, **asked)
+    right = f", {found['raised_and_right']:,} of those raised were right" if "raised_and_right" in found else ""
+    numbers = (
+        f"{found['items']:,} items: {found['raised']:,} raised, {found['wanted']:,} wanted, "
+        f"{found['confirmed']:,} both; {found['over']:,} over, {found['missed']:,} missed{right}"
+    )
+    _with_list(options, found, "found", JUDGED, numbers, more=others(more))
+
+
+def _with_list(
+    options: Options, found: dict[str, Any], field: str, columns: tuple[Column, ...], numbers: str, *, more: str
+) -> None:
+    """A list, and under it, for people, what it adds up to; all of it where one thing is asked for as JSON."""
+    found.pop("next", None)
+    if options.output == "json":
+        write_one(options, found, lambda: (), id=numbers)
+        return
+    write_list(options, found[field], columns, id="work", nothing="there is none", more=more)
+    if options.output == "table":
+        say(numbers)
 
 
 @app.command

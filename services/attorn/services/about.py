@@ -3,6 +3,7 @@
 import os
 import platform
 from datetime import datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 import msgspec
@@ -12,7 +13,7 @@ from nats.aio.client import Client
 class About(msgspec.Struct, frozen=True, kw_only=True):
     """A process: what it does, its versions and those of what it runs on, and since when.
 
-    `nats_server` is the server to which it is connected.
+    `nats_server` is the version of the server to which it was connected last.
     """
 
     process: str
@@ -24,16 +25,18 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def about(process: str, nc: Client, started_at: datetime) -> About:
+    server = nc.connected_server_version
     return About(
         process=process,
         pid=os.getpid(),
         started_at=started_at,
         attorn=attorn_version(),
         python=platform.python_version(),
-        nats_server=str(nc.connected_server_version) if nc.is_connected else "not connected",
+        nats_server=f"{server.major}.{server.minor}.{server.patch}",
     )
 
 
+@cache
 def attorn_version() -> str:
     """As it is installed; `unknown` for a checkout that is not."""
     try:

@@ -7,6 +7,7 @@ command's id: asking again with it, after a reply that was lost, carries the com
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from time import perf_counter
 from typing import Any, Final
 
 import msgspec
@@ -17,6 +18,7 @@ from uuid_utils import uuid7
 from attorn.contracts import door, subjects
 from attorn.contracts.ids import is_token
 from attorn.contracts.refusal import Problem, Receipt, Unreadable, problem
+from attorn.services import metrics, traces
 from attorn.services.transact import Command, Decide, Streams, transact
 
 log = logging.getLogger("attorn.command")
@@ -84,20 +86,32 @@ def _answering(
     shape: type[msgspec.Struct],
     require: Require | None,
 ) -> Callable[[Request], Awaitable[NatsResponse]]:
+    verb: str = shape.verb  # type: ignore[attr-defined]
+
     async def answer(request: Request) -> NatsResponse:
+        began = perf_counter()
+        with traces.span(f"command {verb}", request.traceparent, **{"attorn.subject": request.subject}) as within:
+            told = await carry_out(request, within)
+            outcome = metrics.outcome(told)
+            traces.note(**{"attorn.outcome": outcome})
+        metrics.commands.labels(verb, outcome).observe(perf_counter() - began)
+        return reply(told)
+
+    async def carry_out(request: Request, traceparent: str | None) -> Receipt | Problem:
         try:
-            command = _command(request, shape, kind, clock())
+            command = _command(request, shape, kind, clock(), traceparent)
             if require is not None:
                 await require(streams, command)
-            receipt = await transact(streams, command, decide)
+            return await transact(streams, command, decide)
         except Exception as error:
-            return reply(refusal(error, request.subject))
-        return reply(receipt)
+            return refusal(error, request.subject)
 
     return answer
 
 
-def _command(request: Request, shape: type[msgspec.Struct], kind: str, now: datetime) -> Command:
+def _command(
+    request: Request, shape: type[msgspec.Struct], kind: str, now: datetime, traceparent: str | None
+) -> Command:
     actor = subjects.actor(request.subject)
     id = request.id or str(uuid7())
     if not is_token(id):
@@ -111,7 +125,7 @@ def _command(request: Request, shape: type[msgspec.Struct], kind: str, now: date
         at=now,
         id=id,
         source=f"/attorn/participant/{actor}",
-        traceparent=request.traceparent,
+        traceparent=traceparent,
     )
 
 

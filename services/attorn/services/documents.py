@@ -18,7 +18,7 @@ from attorn.contracts.examples import COMMAND_EXAMPLES, EVENT_EXAMPLES, OLDER_EX
 from attorn.contracts.ids import TOKEN
 from attorn.contracts.messages import COMMANDS, EVENTS
 from attorn.contracts.refusal import Breach, Problem, Receipt
-from attorn.contracts.rules import RULES
+from attorn.contracts.rules import OBSERVED, RULES
 from attorn.contracts.upcast import UPCASTERS
 from attorn.projections.questions import QUESTIONS
 
@@ -623,6 +623,7 @@ def rules_table() -> str:
         f"{NOTICE}# Rules\n",
         "Each rule is checked once, on events. At the command door a breach refuses, and the refusal names the code;",
         "at the fact door what happened is recorded, and the breach becomes a finding with the id `<code>@<position>`.",
+        f"Nothing waits for {', '.join(f'`{code}`' for code in sorted(OBSERVED))}: these are findings at both doors.",
         "",
         "| code | invariant | rule |",
         "|---|---|---|",

@@ -141,7 +141,9 @@ class _Handler(BaseHTTPRequestHandler):
                 turns = self._on_loop(_turn())
                 self._tell(200 if turns else 503, {"alive": bool(turns)})
             case "/readyz":
-                found = self._on_loop(readiness(self.checks)) or {"loop": f"it has not turned for {LOOP_S:g} s"}
+                found = self._on_loop(readiness(self.checks))
+                if found is None:
+                    found = {"loop": f"it has not turned for {LOOP_S:g} s"}
                 is_ready = not any(found.values())
                 self._tell(200 if is_ready else 503, {"ready": is_ready, "checks": found})
             case _:

@@ -11,7 +11,9 @@ import contextlib
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from faststream import FastStream
@@ -21,7 +23,10 @@ from faststream.nats.subscriber.usecases import CoreSubscriber
 from nats.aio.subscription import Subscription
 
 from attorn.client.login import login
-from attorn.services import connection, logs
+from attorn.contracts import subjects
+from attorn.contracts.refusal import Unavailable, Unreadable
+from attorn.services import connection, health, logs, metrics, traces
+from attorn.services.about import about, attorn_version
 from attorn.services.claim import app as claim
 from attorn.services.decision import app as decision
 from attorn.services.delegation import app as delegation
@@ -34,6 +39,8 @@ from attorn.services.finding import app as finding
 from attorn.services.handover import app as handover
 from attorn.services.intake import app as intake
 from attorn.services.ledger.jetstream import JetStreamLedger
+from attorn.services.ledger.wire import Wire
+from attorn.services.measured import MeasuredLedger
 from attorn.services.outcome import app as outcome
 from attorn.services.output import app as output
 from attorn.services.participant import app as participant
@@ -43,6 +50,7 @@ from attorn.services.relay import app as relay
 from attorn.services.review import app as review
 from attorn.services.rulebook import RULES
 from attorn.services.source import app as source
+from attorn.services.status import Standing, answering
 from attorn.services.transact import Streams
 from attorn.services.work import app as work
 
@@ -74,12 +82,22 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-async def run(nats_url: str) -> None:
-    """Serve until told to stop."""
-    ledger_connection = await connection.connect(nats_url, "attorn services ledger", lambda e: ledger.on_error(e))
-    ledger = JetStreamLedger(ledger_connection)
+async def run(nats_url: str, metrics_at: health.Address | None = None) -> None:
+    """Serve until told to stop; what is measured is served at `metrics_at`."""
+    started_at = now()
+    ledger_connection = await connection.connect(nats_url, "attorn services ledger", lambda e: jetstream.on_error(e))
+    jetstream = JetStreamLedger(ledger_connection)
+    ledger = MeasuredLedger(jetstream)
     relay_connection = await connection.connect(nats_url, "attorn relay")
-    async with LiveDirectory(ledger).following() as directory, asyncio.TaskGroup() as group:
+    progress = relay.Progress()
+    standing = Standing(ledger, progress, partial(about, "services", ledger_connection, started_at))
+    async with AsyncExitStack() as stack:
+        if metrics_at is not None:
+            metrics.listen_to_ledgers()
+            stack.enter_context(health.serving(metrics_at, standing.checks, standing.sample))
+            await stack.enter_async_context(metrics.watching_the_loop())
+        directory = await stack.enter_async_context(LiveDirectory(ledger).following())
+        group = await stack.enter_async_context(asyncio.TaskGroup())
         streams = Streams(ledger, RULES, directory)
         broker = doors(nats_url)
         for slice_ in SLICES:
@@ -88,7 +106,7 @@ async def run(nats_url: str) -> None:
         intake.build(broker, streams, quarantine)
         tasks = [
             group.create_task(intake.take_in(ledger_connection, streams, quarantine), name="intake"),
-            group.create_task(relay.run(ledger, relay_connection), name="relay"),
+            group.create_task(relay.run(ledger, relay_connection, progress), name="relay"),
             group.create_task(reactor.run(streams, now), name="dependencies"),
         ]
         app = FastStream(broker, logger=None)
@@ -97,7 +115,12 @@ async def run(nats_url: str) -> None:
         async def ready() -> None:
             # Who is told READY may ask at once: the server has to know of the subscriptions by then.
             await broker.connection.flush(10)
-            log.info("services ready", extra={"position": await ledger.last(), "slices": len(SLICES)})
+            # Wires of its own: whoever looks whether the broker answers waits for nobody else's answer.
+            standing.begin(directory, Wire(ledger_connection), Wire(broker.connection))
+            await stack.enter_async_context(answering(ledger_connection, standing.status))
+            heard = [subjects.commands("*.*"), "attorn.fact.*", "attorn.in.*"]
+            said = {"subjects": heard, "stream": subjects.LOG, "position": await ledger.last()}
+            log.info("services ready", extra=said | {"version": attorn_version(), "slices": len(SLICES)})
             print("READY", flush=True)
 
         @app.on_shutdown
@@ -150,20 +173,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="attorn services", description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--nats-url", default="nats://127.0.0.1:4222")
     parser.add_argument("--data", default=None, help="the data directory; the services keep nothing in it")
+    parser.add_argument("--metrics", default=None, metavar="HOST:PORT", help="say over HTTP how it is")
+    parser.add_argument("--log-format", default=None, metavar="FORMAT", help="text or json")
     options = parser.parse_args(arguments)
-    logs.configure()
+    try:
+        logs.configure(options.log_format)
+        where = health.address(options.metrics) if options.metrics is not None else None
+        traces.configure("services")
+    except (Unreadable, Unavailable) as wrong:
+        print(f"services: {wrong}", file=sys.stderr)
+        return 2
     runner: Callable[[Coroutine[Any, Any, None]], None] = asyncio.run
     with contextlib.suppress(ImportError):
         import uvloop
 
         runner = uvloop.run
     try:
-        runner(run(options.nats_url))
+        runner(run(options.nats_url, where))
     except KeyboardInterrupt:
         return 130
+    except Unavailable as unavailable:
+        log.error("services cannot go on", extra={"reason": unavailable.reason})
+        return 1
     except Exception:
         log.exception("services failed")
         return 1
+    finally:
+        traces.finish()
     return 0
 
 

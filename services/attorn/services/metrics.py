@@ -86,8 +86,13 @@ TICK_S: Final = 0.5
 
 
 def outcome(reply: Receipt | Problem) -> str:
-    """`recorded`, `refused`, `conflict`, `unreadable`, `unavailable`, `unknown`, or `failed` for an error of ours."""
-    return _OUTCOMES.get(reply.status, "failed") if isinstance(reply, Problem) else "recorded"
+    """`recorded`, `flagged` for a fact that broke a rule and is recorded, or why not.
+
+    That is one of `refused`, `conflict`, `unreadable`, `unavailable`, `unknown`; `failed` is an error of ours.
+    """
+    if isinstance(reply, Problem):
+        return _OUTCOMES.get(reply.status, "failed")
+    return "flagged" if reply.warnings else "recorded"
 
 
 def totals(counted: Histogram | Counter, label: str) -> dict[str, int]:

@@ -67,12 +67,13 @@ def is_on() -> bool:
 def span(name: str, parent: str | None, **attributes: Any) -> Iterator[str | None]:
     """A span under the trace context `parent`; yields the context that what follows from it stands under.
 
-    Where tracing is off that is `parent` itself. Log lines inside of the block name the trace.
+    Where tracing is off that is `parent` itself, or None when it is no trace context. Log lines inside of the block
+    name the trace.
     """
     if _tracing is None:
         read = _TRACEPARENT.fullmatch(parent) if parent else None
         if read is None:
-            yield parent
+            yield None
             return
         token = logs.trace.set(read.group(1))
         try:
@@ -92,10 +93,18 @@ def span(name: str, parent: str | None, **attributes: Any) -> Iterator[str | Non
             logs.trace.reset(token)
 
 
+def note(**attributes: Any) -> None:
+    """Say more about the span that is under way."""
+    if _tracing is not None:
+        from opentelemetry.trace import get_current_span
+
+        get_current_span().set_attributes(attributes)
+
+
 def mark(name: str, parent: str | None, began_ns: int, ended_ns: int, **attributes: Any) -> None:
     """A span of one thing that was done together with others, from its beginning to its end, nanoseconds since 1970.
 
-    None where the thing carries no trace context: then nobody follows it.
+    There is none for what carries no trace context: nobody follows it.
     """
     if _tracing is None or parent is None or _TRACEPARENT.fullmatch(parent) is None:
         return
@@ -114,9 +123,8 @@ def finish() -> None:
 
 
 def _context(parent: str | None) -> "Context":
+    from opentelemetry.context import Context
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-    # Never the span that happens to be current: what is under way in this task is no part of another's trace.
-    from opentelemetry.context import Context
-
+    # Never under the span that happens to be current: what is under way in this task is no part of another's trace.
     return TraceContextTextMapPropagator().extract({"traceparent": parent} if parent else {}, Context())

@@ -170,6 +170,7 @@ def governing(rows: Rows, directory: Directory, asked: AskGoverning) -> Governin
         delegation = _delegation(rows, event, execution)
     elif event.kind == "process" and (published := directory.process(event.id, asof=asof)) is not None:
         process = Pinned(id=event.id, version=published.version)
+    ran = execution.ran if execution is not None else None
     return Governing(
         event=asked.event,
         position=rows.position,
@@ -181,9 +182,7 @@ def governing(rows: Rows, directory: Directory, asked: AskGoverning) -> Governin
         pinned=pinned,
         in_force=tuple(_in_force(directory, event)),
         execution=execution.key.rpartition("/")[2] if execution is not None else None,
-        instructions_dig=execution.ran.instructions_dig
-        if execution is not None and execution.ran is not None
-        else None,
+        instructions_dig=ran.instructions_dig if ran is not None else None,
         chain=_chain(rows, directory, delegation, event.position) if delegation is not None else None,
     )
 

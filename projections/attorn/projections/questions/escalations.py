@@ -20,6 +20,7 @@ class AskEscalations(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     work: str | None = None
     severity: Severity | None = None
     process: str | None = None
+    raised_by: str | None = None
     after: int = 0
     limit: Limit = 100
 
@@ -67,7 +68,7 @@ def escalated(rows: Rows, directory: Directory, asked: AskEscalations) -> Escala
     conditions, parameters = ["raised_position > ?"], list[Any]()
     if asked.open is not None:
         conditions.append("open" if asked.open else "NOT open")
-    for column in ("work", "severity"):
+    for column in ("work", "severity", "raised_by"):
         value = getattr(asked, column)
         if value is not None:
             conditions.append(f"{column} = ?")

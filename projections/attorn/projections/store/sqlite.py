@@ -213,7 +213,7 @@ class SQLiteViews:
                     continue
                 for statement in table.create_indexes if indexed else ():
                     cursor.execute(statement)
-                table.is_whole = self.position == 0
+                table.is_whole = self.position == 0 and not table.is_new
                 present.append(table)
             return present
 
@@ -257,6 +257,7 @@ class SQLiteViews:
                 rows = [(p.view, p.position, p.type, p.error) for p in poison]
                 cursor.executemany("INSERT OR REPLACE INTO poison VALUES (?, ?, ?, ?)", rows)
             cursor.execute("UPDATE tip SET sha256 = ?", (hashlib.sha256(last.body).hexdigest(),))
+
 
 class Snapshot:
     """The rows of one position; satisfies `Rows`."""

@@ -220,4 +220,3 @@ class Table:
             self._old = self._rows if len(self._rows) <= rows_max else {}
             self._rows = {}
             self.is_whole = False
-

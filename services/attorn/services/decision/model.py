@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import count
 from typing import TypeAlias
 
 import msgspec
@@ -199,7 +200,8 @@ def _passed_up(
     above = next_above(work, asked, amount, who, context.at, context.directory)
     if above is None:
         return []
-    id = f"{asked.decision_id[:48]}-{len(work.escalations) + 1}"
+    names = (f"{asked.decision_id[:48]}-{number}" for number in count(1))
+    id = next(name for name in names if name not in work.escalations)
     situation = EscalationContext(
         summary=f"{why}: {asked.question}" if asked.question.strip() else why,
         question=asked.question or f"What is decided in {asked.decision_id}?",

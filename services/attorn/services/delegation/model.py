@@ -299,7 +299,11 @@ def _check_start(work: Work, executor: str, id: str | None, event: Event, direct
         detail = f"{actor} starts in the name of {executor}; an agent starts its own executions only"
         yield Breach(rule="undelegated-execution", detail=detail, field="data.executor")
     if id is None:
-        if directory.kind(executor) == "agent" and work.mandate(executor, event.time) is None:
+        held = work.mandate(executor, event.time)
+        if held is not None:
+            yield from _check_spending(work, held.terms.delegation_id, event)
+            yield from _check_unmet(work, event)
+        elif directory.kind(executor) == "agent":
             yield _undelegated(executor, event)
         return
     held = work.delegations.get(id)

@@ -38,7 +38,7 @@ def _asked(
     blocking: bool,
 ) -> Iterator[msgspec.Struct]:
     """Raise it, unless the same is being asked already."""
-    earlier = [known for name, known in work.escalations.items() if name == id or name.startswith(f"{id}-")]
+    earlier = [known for name, known in work.escalations.items() if name == id or name.startswith(f"{id}--")]
     if any(known.is_open for known in earlier):
         return
     what = f"{data.tool} was done" if isinstance(data, ExecutionActionRecorded) else f"the result is {data.result}"
@@ -46,5 +46,5 @@ def _asked(
         summary=f"In execution {data.execution_id} {what}, and {why}",
         question="May the work go on as it is?",
     )
-    name = f"{id}-{len(earlier) + 1}" if earlier else id
+    name = f"{id}--{len(earlier) + 1}" if earlier else id
     yield from raised(work, context, id=name, reason=reason, situation=situation, blocking=blocking)

@@ -2,12 +2,14 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
+from time import time_ns
 from typing import Final
 
 import msgspec
 
 from attorn.contracts import door
 from attorn.contracts.refusal import Problem, Receipt, Refused, Unreadable, problem
+from attorn.services import metrics, traces
 from attorn.services.transact import Fact, Streams, record
 
 BATCH_FACTS_MAX: Final = 1_000
@@ -49,9 +51,14 @@ async def admit(
             facts[index] = Fact(event=door.fact(body), body=body, source=source)
         except Unreadable as unreadable:
             answers[index] = problem(unreadable)
+    began = time_ns() if traces.is_on() else 0
     recorded = await record(streams, list(facts.values()))
     for index, reply in zip(facts, recorded, strict=True):
-        answers[index] = problem(reply) if isinstance(reply, Refused) else reply
+        answer = answers[index] = problem(reply) if isinstance(reply, Refused) else reply
+        if began:
+            event, outcome = facts[index].event, metrics.outcome(answer)
+            about = {"attorn.type": event.type, "attorn.stream": event.subject, "attorn.outcome": outcome}
+            traces.mark("fact", event.traceparent, began, time_ns(), **about)
     for body, answer in zip(bodies, answers, strict=True):
         if isinstance(answer, Problem):
             await quarantine(source, body, answer)

@@ -7,7 +7,7 @@ the order in which it came. Both doors take one CloudEvent or a JSON array of th
 import asyncio
 import contextlib
 import logging
-from typing import Final
+from typing import Final, Literal, TypeVar
 
 from faststream.nats import NatsBroker, NatsResponse
 from nats.aio.client import Client
@@ -18,9 +18,12 @@ from nats.js.api import AckPolicy, ConsumerConfig
 from attorn.contracts import subjects
 from attorn.contracts.ids import is_token
 from attorn.contracts.refusal import Problem, Receipt, Unavailable, Unreadable, problem
+from attorn.services import metrics, traces
 from attorn.services.command_door import CODEC, Request, refusal, reply
 from attorn.services.intake.admit import admit, digest, split
 from attorn.services.transact import Streams
+
+Told = TypeVar("Told", Problem, Receipt | Problem | list[Receipt | Problem])
 
 log = logging.getLogger("attorn.intake")
 
@@ -72,6 +75,7 @@ class Quarantine:
             await self._js.publish(subjects.quarantine(source), body, headers=headers)
         except (NatsError, TimeoutError) as error:
             raise Unavailable(f"quarantine did not answer: {error}", "unknown") from error
+        metrics.quarantined.labels(metrics.outcome(why)).inc()
 
 
 def build(broker: NatsBroker, streams: Streams, quarantine: Quarantine) -> None:
@@ -80,10 +84,11 @@ def build(broker: NatsBroker, streams: Streams, quarantine: Quarantine) -> None:
     @broker.subscriber("attorn.fact.*", queue="attorn.intake", codec=CODEC)
     async def with_receipt(request: Request) -> NatsResponse:
         source = subjects.actor(request.subject)
-        try:
-            return reply(await _take(streams, quarantine, source, request.body))
-        except Exception as error:
-            return reply(refusal(error, request.subject))
+        with traces.span("facts", request.traceparent, **{"attorn.subject": request.subject}):
+            try:
+                return reply(_counted("receipt", await _take(streams, quarantine, source, request.body)))
+            except Exception as error:
+                return reply(_counted("receipt", refusal(error, request.subject)))
 
 
 async def take_in(nc: Client, streams: Streams, quarantine: Quarantine) -> None:
@@ -119,9 +124,10 @@ async def _take_stored(message: Msg, streams: Streams, quarantine: Quarantine) -
     while True:
         try:
             if is_token(source):
-                await _take(streams, quarantine, source, message.data)
+                _counted("inbox", await _take(streams, quarantine, source, message.data))
             else:
-                await quarantine(NOBODY, message.data, problem(Unreadable(f"{message.subject} names no source")))
+                nobody = problem(Unreadable(f"{message.subject} names no source"))
+                await quarantine(NOBODY, message.data, _counted("inbox", nobody))
             break
         except Unavailable as unavailable:
             log.warning("log does not answer", extra={"reason": unavailable.reason})
@@ -131,9 +137,15 @@ async def _take_stored(message: Msg, streams: Streams, quarantine: Quarantine) -
             raise
         except Exception as error:
             # A fault of ours with this one must not keep the others waiting; it is kept, to be sent again when mended.
-            await quarantine(source, message.data, refusal(error, message.subject))
+            await quarantine(source, message.data, _counted("inbox", refusal(error, message.subject)))
             break
     await message.ack()
+
+
+def _counted(door: Literal["receipt", "inbox"], told: Told) -> Told:
+    for each in told if isinstance(told, list) else (told,):
+        metrics.facts.labels(door, metrics.outcome(each)).inc()
+    return told
 
 
 async def _take(

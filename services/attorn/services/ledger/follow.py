@@ -20,6 +20,7 @@ from attorn.contracts import subjects
 from attorn.contracts.envelope import Recorded
 from attorn.contracts.ledger import Page
 from attorn.contracts.refusal import Unavailable
+from attorn.services.ledger import measures
 from attorn.services.ledger.lookup import at, recorded
 from attorn.services.ledger.protocol import Lost, NotLetIn, Reader, connect
 from attorn.services.ledger.wire import Error, Silent, Undone, Wire
@@ -132,7 +133,10 @@ async def pages(
             is_final = isinstance(why, NotLetIn) and not has_begun
             if is_final or (isinstance(why, Undone) and why.is_final):
                 raise Unavailable(str(why)) from why
-            log.warning("consumer lost, another is made: stream=%s position=%s reason=%s", source.stream, position, why)
+            said = {"stream": source.stream, "position": position, "reason": str(why)}
+            log.warning("consumer lost, another is made", extra=said)
+            for tell in measures.follower_lost:
+                tell()
         finally:
             await consumer.close()
         await asyncio.sleep(pause)

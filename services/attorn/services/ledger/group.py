@@ -23,6 +23,7 @@ from typing import Final, NamedTuple, TypeAlias
 from nats.aio.msg import Msg
 
 from attorn.contracts.ledger import BATCH_MAX
+from attorn.services.ledger import measures
 from attorn.services.ledger.outcome import Repeated, acknowledged, concerns_one
 from attorn.services.ledger.wire import Denied, Silent, Undone, Waiting, Wire, publish
 from attorn.services.patience import left
@@ -294,7 +295,10 @@ class Group:
         except Silent as silent:
             _fail(batch, silent)
         else:
-            position = last - sum([len(parcel.messages) for parcel in batch])
+            count = sum([len(parcel.messages) for parcel in batch])
+            for tell in measures.batch:
+                tell(count)
+            position = last - count
             for parcel in batch:
                 position += len(parcel.messages)
                 if not parcel.position.done():

@@ -49,7 +49,7 @@ class Watchdog:
         self._silent_since = None
         if self._nc.is_connected and loop.time() >= self._cut_at + REST_S_MIN:
             self._cut_at = loop.time()
-            log.warning("no answer from the log, connecting anew: seconds=%.1f", late)
+            log.warning("no answer from the log, connecting anew", extra={"seconds": round(late, 1)})
             cut(self._nc)
 
 

@@ -172,7 +172,6 @@ class Wire:
         connection's read loop for good, while `is_connected` stays true (2.16).
         """
         echo: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        reply = self.new_reply()
 
         def tell(outcome: list[Msg] | Exception) -> None:
             if not echo.done():
@@ -180,6 +179,7 @@ class Wire:
 
         try:
             await self.open()
+            reply = self.new_reply()
             waiting = self.post([publish(reply, "", "", b"")], reply, (), tell, timeout=1.0)
         except Undone:
             return False

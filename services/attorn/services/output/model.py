@@ -72,11 +72,11 @@ def check(work: Work, event: Event, directory: Directory) -> Iterator[Breach]:
         case OutputReleased(output_id=id):
             made = work.outputs.get(id)
             if made is not None:
-                yield from _check_sound(work, made)
+                yield from _check_sound(work, made, directory)
                 yield from _check_autonomy(work, made, event, directory)
         case WorkCompleted():
             for made in _results(work):
-                yield from _check_sound(work, made)
+                yield from _check_sound(work, made, directory)
                 yield from _check_looked_at(work, made)
         case WorkVerified(criteria=verdicts):
             for made in _results(work):
@@ -95,7 +95,9 @@ def evolve(work: Work, event: Event) -> Work:
     if not isinstance(data, OutputValidated):
         return work
     made = work.outputs.get(data.output_id)
-    if made is None or data.output_dig not in (None, made.output.dig) or _is_false_claim(data, event):
+    if made is None or data.output_dig not in (None, made.output.dig):
+        return work
+    if _is_false_claim(data, event) or _contradicts(made, data):
         return work
     made = msgspec.structs.replace(made, checks={**made.checks, data.criterion_id: data})
     return msgspec.structs.replace(work, outputs={**work.outputs, data.output_id: made})
@@ -179,6 +181,9 @@ def _check_validation(work: Work, data: OutputValidated, event: Event, directory
     elif data.output_dig not in (None, made.output.dig):
         detail = f"{id} is now {made.output.dig[:19]}…; what was checked is {str(data.output_dig)[:19]}…"
         yield Breach(rule="check-claimed", detail=detail, field="data.output_dig")
+    elif _contradicts(made, data):
+        detail = f"these bytes of {id} were held against {data.criterion_id} here, and failed; other bytes may pass"
+        yield Breach(rule="check-claimed", detail=detail, field="data.result")
     criteria = {c.id for c in work.definition.acceptance_criteria} if work.definition is not None else set()
     # Where none was said, whoever checks it has one of their own.
     if criteria and data.criterion_id not in criteria | work.delegations.keys():
@@ -206,18 +211,34 @@ def _is_false_claim(data: OutputValidated, event: Event) -> bool:
     return data.checked == "here" and event.authtype == "system"
 
 
+def _contradicts(made: Made, data: OutputValidated) -> bool:
+    """Whether somebody's word is set against what was found here, in these same bytes."""
+    known = made.checks.get(data.criterion_id)
+    failed_here = known is not None and known.checked == "here" and known.result == "failed"
+    return failed_here and data.checked != "here" and data.result == "passed"
+
+
+def _vouched(made: Made, directory: Directory) -> set[str]:
+    """The criteria under which there is a result that counts: not the word of an agent, or of who made it."""
+    return {
+        criterion for criterion, found in made.checks.items()
+        if found.checked == "here" or found.by is None
+        or (directory.kind(found.by) != "agent" and found.by not in made.makers)
+    }  # fmt: skip
+
+
 def _results(work: Work) -> Iterator[Made]:
     return (made for made in work.outputs.values() if made.handed_over and not made.withdrawn)
 
 
-def _check_sound(work: Work, made: Made) -> Iterator[Breach]:
+def _check_sound(work: Work, made: Made, directory: Directory) -> Iterator[Breach]:
     id = made.output.output_id
     for criterion, found in made.checks.items():
         if found.result == "failed":
             why = f": {found.detail.rstrip('. ')}" if found.detail else ""
             detail = f"{id} as it is now was held against {criterion}, and failed{why}"
             yield Breach(rule="output-unsound", detail=detail, field="data.output_id")
-    for criterion in declared(work, made.output).keys() - made.checks.keys():
+    for criterion in sorted(declared(work, made.output).keys() - _vouched(made, directory)):
         detail = f"{id} as it is now has not been held against the schema of {criterion}; validate it first"
         yield Breach(rule="output-unsound", detail=detail, field="data.output_id")
 

@@ -6,7 +6,8 @@ rebuild, and nothing again after a restart; what is missed is asked for. Who nee
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, Final
+from functools import cache
+from typing import Any, Final, get_type_hints
 
 import msgspec
 from nats import errors
@@ -65,4 +66,10 @@ async def _tell(nc: Client, view: View, position: int, rows: Sequence[tuple[Any,
 
 
 def _shown(view: View, row: Any) -> dict[str, Any]:
-    return {name: getattr(row, name) for name, type in view.Row.__annotations__.items() if type is not msgspec.Raw}
+    return {name: getattr(row, name) for name in _columns(view.Row)}
+
+
+@cache
+def _columns(row: type[Any]) -> tuple[str, ...]:
+    # What is JSON of any shape is the fold's own memory, such as the state that the rules go by.
+    return tuple(name for name, type in get_type_hints(row).items() if type is not msgspec.Raw)

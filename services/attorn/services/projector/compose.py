@@ -7,7 +7,9 @@ from attorn.projections import (
     activity,
     board,
     controls,
+    criteria,
     delegations,
+    effects,
     escalations,
     holding,
     inbox,
@@ -54,6 +56,8 @@ def views(directory: Directory) -> tuple[View, ...]:
         escalations,
         timeline,
         delegations,
+        effects,
+        criteria,
         controls,
         Findings(RULES, directory),
     )

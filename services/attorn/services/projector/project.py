@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import datetime
 from pathlib import Path
+from time import time_ns
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
@@ -24,6 +25,7 @@ from attorn.projections import relations
 from attorn.projections.directory import KINDS, Directory
 from attorn.projections.fold import View
 from attorn.projections.store.sqlite import MEMORY, Snapshot, SQLiteViews, evolve, take_over
+from attorn.services import traces
 
 BATCH: Final = 1_000
 """How many events are one transaction: some 20 to 50 ms, in which nothing else is done."""
@@ -168,6 +170,11 @@ class Projector:
                 await turns.enter_async_context(self._turns)
             yield
 
+    async def indexed(self) -> None:
+        """Return once nothing is read or made that keeps the file from being replaced, the indexes among it."""
+        async with self.unasked():
+            return
+
     def replace(self, rebuilt: SQLiteViews) -> None:
         """Go on with `rebuilt`, which is at the same position. Raises Unavailable when its file cannot take over."""
         assert rebuilt.position == self.position, (rebuilt.position, self.position)
@@ -196,7 +203,12 @@ class Projector:
             await index(self.store)
 
     def _fold(self, page: Sequence[Recorded]) -> None:
+        began = time_ns() if traces.is_on() else 0
         poison = self.store.apply(page)
+        if began:
+            for each in page:
+                about = {"attorn.position": each.position, "attorn.type": each.event.type}
+                traces.mark("fold", each.event.traceparent, began, time_ns(), **about)
         if poison:
             first = poison[0]
             log.error(

@@ -121,7 +121,6 @@ class _Refold:
             self._job.position = self.store.position
             await give_way()
 
-
     async def index(self) -> None:
         """Make the indexes, all at once, and while the serving fold goes on."""
         await index(self.store)

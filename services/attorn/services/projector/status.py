@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from attorn.projections.store.sqlite import Poison
+from attorn.services.about import About
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +54,8 @@ class ViewStatus(msgspec.Struct, frozen=True, kw_only=True):
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """`head` is the position of the log's last event, None while it does not answer.
 
-    `quarantined`: how many messages of others wait in quarantine; None where there is no quarantine.
+    `quarantined`: how many messages of others wait in quarantine; None where there is no quarantine. `about` is the
+    process that answers.
     """
 
     head: int | None
@@ -63,3 +65,4 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     rebuild: Job | None = None
     verify: Job | None = None
     quarantined: int | None = None
+    about: About | None = None

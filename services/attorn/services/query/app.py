@@ -21,6 +21,7 @@ from attorn.contracts import door, subjects
 from attorn.contracts.refusal import Problem, Unavailable, problem
 from attorn.projections.directory import Directory
 from attorn.projections.fold import Rows
+from attorn.services.about import About
 from attorn.services.projector.project import Projector
 from attorn.services.projector.rebuild import Busy, Maintenance
 from attorn.services.projector.status import Job, Status, ViewStatus
@@ -71,12 +72,13 @@ async def answering(
     questions: Questions,
     clock: Callable[[], datetime],
     long: Collection[str] = (),
-) -> AsyncIterator[None]:
+    about: Callable[[], About] | None = None,
+) -> AsyncIterator["Desk"]:
     """Answer while the block runs; at its end, what has been asked is answered yet, within `DRAIN_S`.
 
     `long` are the questions whose answers may take as long as there are rows: the fold does not wait for them.
     """
-    desk = Desk(projector, maintenance, questions, clock, quarantined=lambda: _quarantined(nc), long=long)
+    desk = Desk(projector, maintenance, questions, clock, lambda: _quarantined(nc), long, about)
     waiting: set[asyncio.Task[None]] = set()
 
     def heard(name: str) -> Callable[[Msg], Awaitable[None]]:
@@ -94,7 +96,7 @@ async def answering(
     await nc.flush(2)
     await nc.flush(2)
     try:
-        yield
+        yield desk
     finally:
         with suppress(errors.Error, TimeoutError):
             async with asyncio.timeout(DRAIN_S):
@@ -118,11 +120,13 @@ class Desk:
         clock: Callable[[], datetime],
         quarantined: Callable[[], Awaitable[int | None]],
         long: Collection[str] = (),
+        about: Callable[[], About] | None = None,
     ) -> None:
         self._projector = projector
         self._maintenance = maintenance
         self._clock = clock
         self._quarantined = quarantined
+        self._about = about
         self.endpoints: dict[str, Endpoint] = {
             **{name: self._endpoint(*question, is_long=name in long) for name, question in questions.items()},
             "status": (Nothing, self._status),
@@ -159,6 +163,11 @@ class Desk:
         return Answer(self._projector.position, job)
 
     async def _status(self, asked: Nothing) -> Answer:
+        status = await self.status()
+        return Answer(status.position, status)
+
+    async def status(self) -> Status:
+        """Where the views are, what they could not take in, and how a rebuild goes on."""
         now = self._clock()
         lag, quarantined = await asyncio.gather(self._projector.lag(now), self._quarantined())
         jobs = self._maintenance.jobs
@@ -180,7 +189,7 @@ class Desk:
                 for view in store.views
             ]
             directory_poison = rows.poison_count("directory")
-        status = Status(
+        return Status(
             head=lag.head,
             position=position,
             views=(*live, *self._filling(lag.head, now)),
@@ -188,8 +197,8 @@ class Desk:
             rebuild=jobs.get("rebuild"),
             verify=jobs.get("verify"),
             quarantined=quarantined,
+            about=self._about() if self._about is not None else None,
         )
-        return Answer(position, status)
 
     def _filling(self, head: int | None, now: datetime) -> list[ViewStatus]:
         """The views that only the rebuilt file will have."""

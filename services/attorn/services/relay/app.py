@@ -20,6 +20,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import aclosing
+from time import time_ns
 from typing import Final, TypeAlias
 
 import msgspec
@@ -30,6 +31,7 @@ from attorn.contracts import subjects
 from attorn.contracts.envelope import Recorded
 from attorn.contracts.ledger import Ledger
 from attorn.contracts.refusal import Unavailable
+from attorn.services import traces
 from attorn.services.ledger.outcome import WRONG_LAST
 from attorn.services.ledger.wire import Error, Silent, Undone, Wire
 from attorn.services.relay.feed import About, evolve, is_escalation, subject
@@ -83,13 +85,26 @@ class _Answer(msgspec.Struct, frozen=True):
     error: Error | None = None
 
 
-async def run(ledger: Ledger, nc: Client) -> None:
+class Progress:
+    """How far a relay has come, for whoever looks: `trouble` is what it waits for, if it does, and cannot help.
+
+    `writes`: it is the one that writes to the feed; the others stand by.
+    """
+
+    def __init__(self) -> None:
+        self.position = 0
+        self.writes = False
+        self.trouble = ""
+
+
+async def run(ledger: Ledger, nc: Client, progress: Progress | None = None) -> None:
     """Relay without end. Raises NotItsFeed when the log is shorter than the feed, or another one than it was made from.
 
     Any number of these may run at once: one writes, the others look about once a second whether it still does.
     """
-    relay = _Relay(ledger, nc)
-    pause, trouble, overtaken = PAUSE_S_MIN, "", False
+    progress = progress or Progress()
+    relay = _Relay(ledger, nc, progress)
+    pause, overtaken = PAUSE_S_MIN, False
     while True:
         begun_at = relay.position
         try:
@@ -99,27 +114,36 @@ async def run(ledger: Ledger, nc: Client) -> None:
             await relay.until_overtaken()
         except _Overtaken as why:
             log.info("relay stands by", extra={"position": relay.position, "reason": str(why)})
-            overtaken = True
+            overtaken, progress.writes, progress.trouble = True, False, ""
             continue
         except (Unavailable, Silent, Undone, errors.Error, OSError) as why:
             if nc.is_closed:
                 raise
             reason = str(why) or type(why).__name__
             if relay.position != begun_at:
-                pause, trouble = PAUSE_S_MIN, ""
-            if reason != trouble:  # once, not every second
+                pause = PAUSE_S_MIN
+            if reason != progress.trouble:  # once, not every second
                 log.warning("relay waits", extra={"position": relay.position, "reason": reason})
-                trouble = reason
+                progress.trouble = reason
             await asyncio.sleep(pause)
             pause = min(2 * pause, PAUSE_S_MAX)
 
 
 class _Relay:
-    def __init__(self, ledger: Ledger, nc: Client) -> None:
-        self.position = 0
+    def __init__(self, ledger: Ledger, nc: Client, progress: Progress) -> None:
         self._ledger, self._nc = ledger, nc
+        self._progress = progress
         self._wire = Wire(nc)
         self._abouts: OrderedDict[str, About] = OrderedDict()
+
+    @property
+    def position(self) -> int:
+        return self._progress.position
+
+    @position.setter
+    def position(self, position: int) -> None:
+        # Whatever it waited for has come.
+        self._progress.position, self._progress.trouble = position, ""
 
     async def until_overtaken(self) -> None:
         """Write to the feed what it lacks, and then what comes."""
@@ -128,6 +152,7 @@ class _Relay:
         self.position, last = await self._look()
         # What is known of work items may be from events behind this position, when the feed has lost its end.
         self._abouts.clear()
+        self._progress.writes = True
         log.info("relay writes", extra={"position": self.position, "feed": subjects.FEED})
         writing = asyncio.create_task(self._write(last), name="relay writing")
         try:
@@ -205,6 +230,7 @@ class _Relay:
 
     async def _publish(self, recorded: Sequence[Recorded]) -> None:
         for burst in _bursts(recorded):
+            began = time_ns() if traces.is_on() else 0
             *before, (its_subject, body, headers) = [await self._message(each) for each in burst]
             # Each is stored only behind the one before it, so the answer to the last is the answer to all of them.
             self._require_connected()
@@ -216,6 +242,10 @@ class _Relay:
                 raise Undone(f"stream {subjects.FEED}: {answer.error.description}")
             assert answer.seq == burst[-1].position, f"position {burst[-1].position} is stored as {answer.seq}"
             self.position = answer.seq
+            if began:
+                for each in burst:
+                    about = {"attorn.position": each.position, "attorn.type": each.event.type}
+                    traces.mark("relay", each.event.traceparent, began, time_ns(), **about)
 
     async def _message(self, recorded: Recorded) -> _Message:
         position = recorded.position
