@@ -11,7 +11,7 @@ sources := contracts projections services
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults slow check requirements bench-append lock clean
+.PHONY: help demo test faults slow check requirements bench-append bench-import lock clean
 .DELETE_ON_ERROR:
 
 help:

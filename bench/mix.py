@@ -135,7 +135,8 @@ def _item(n: int) -> Sequence[Told]:
                 bot,
             )
         )
-        told.append((stream, ExecutionInputProvided(request_id="q-1", response="respond", by=answers), answers))  # fmt: skip
+        answered = ExecutionInputProvided(request_id="q-1", response="respond", by=answers)
+        told.append((stream, answered, answers))
     if n % 20 == 0:
         told.append(
             (
@@ -151,7 +152,8 @@ def _item(n: int) -> Sequence[Told]:
             )
         )
         told.append((stream, EscalationAcknowledged(escalation_id="s-1", by=answers), answers))
-        told.append((stream, EscalationResolved(escalation_id="s-1", outcome="approved", by=answers), answers))  # fmt: skip
+        resolved = EscalationResolved(escalation_id="s-1", outcome="approved", by=answers)
+        told.append((stream, resolved, answers))
     if n % 4 == 0:
         told.append((stream, NoteAdded(text="The customer wrote again, and was told that it is on its way."), answers))
     output = Output(output_id="o-1", dig=dig, name="refund.json", media_type="application/json", contribution="ai")

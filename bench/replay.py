@@ -1,6 +1,6 @@
-"""All views from the first event on: the projector against `eventsourcing`'s ProjectionRunner, and against bare transport.
+"""All views from the first event on: the projector, the library's ProjectionRunner, and bare transport.
 
-    make bench-replay                      # or: .venv/bin/python bench/replay.py [--events 200000] [--log FILE] [--json]
+    .venv/bin/python bench/replay.py [--events 200000] [--log FILE] [--rounds 3] [--json]
 
 The log is written through the ledger to a real nats-server: a mix of work, people and agents (bench/mix.py), and, with
 `--log`, an XES file beside it, as `attorn import` maps it. The projector folds all of its views into a SQLite file, in
@@ -189,8 +189,10 @@ def measure(events: int, log: Path | None, rounds: int) -> tuple[list[Measured],
     ratio = measured[PROJECTOR].own_us / measured[PULL].own_us
     about = {
         "events": f"{last:,}, {rounds} rounds in turn, medians; the peer {PEER_EVENTS:,} of its own",
-        "CPU of the projector": f"{ratio:.2f} × an empty pull loop, wanted at most {CPU_MAX:g}: {_verdict(ratio <= CPU_MAX)}",
-        "memory of the projector": f"{memory:,.0f} MB, wanted at most {MEMORY_MAX_MB}: {_verdict(memory <= MEMORY_MAX_MB)}",
+        "CPU of the projector": f"{ratio:.2f} × an empty pull loop, wanted at most {CPU_MAX:g}: "
+        + _verdict(ratio <= CPU_MAX),
+        "memory of the projector": f"{memory:,.0f} MB, wanted at most {MEMORY_MAX_MB}: "
+        + _verdict(memory <= MEMORY_MAX_MB),
         "load": f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores at the end",
         "where the CPU goes, µs an event": "; ".join(f"{name} {us:.1f}" for name, us in parts.items()),
     }
@@ -213,13 +215,15 @@ def _rivals(stack: ExitStack) -> list[tuple[str, Callable[[], dict[str, Any]]]]:
 
     script = Path(runner.__file__)
     directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="attorn-runner-")))
-    say("filling the peer on SQLite")
-    sqlite = {"PERSISTENCE_MODULE": "eventsourcing.sqlite", "SQLITE_DBNAME": str(directory / "items.db")}
-    end = runner.fill(sqlite, PEER_EVENTS)
 
     def on_sqlite() -> dict[str, Any]:
         view = Path(tempfile.mkdtemp(dir=directory), "notes.db")
-        return _child(script, [json.dumps({**sqlite, "NOTES_SQLITE_DBNAME": str(view)}), str(end)])
+        environment = {
+            "PERSISTENCE_MODULE": "eventsourcing.popo",
+            "NOTES_PERSISTENCE_MODULE": "eventsourcing.sqlite",
+            "NOTES_SQLITE_DBNAME": str(view),
+        }
+        return _child(script, [json.dumps(environment), str(PEER_EVENTS)])
 
     found = [("eventsourcing's runner, one view, SQLite", on_sqlite)]
     try:
@@ -236,12 +240,11 @@ def _rivals(stack: ExitStack) -> list[tuple[str, Callable[[], dict[str, Any]]]]:
         "POSTGRES_USER": "postgres",
         "POSTGRES_PASSWORD": "attorn",
     }
-    last = runner.fill(postgres, PEER_EVENTS)
 
     def on_postgresql() -> dict[str, Any]:
-        for table in ("notes", "notes_tracking"):
-            database.execute(f"DROP TABLE IF EXISTS {table}")
-        return _child(script, [json.dumps(postgres), str(last)])
+        database.execute("DROP SCHEMA public CASCADE")
+        database.execute("CREATE SCHEMA public")
+        return _child(script, [json.dumps(postgres), str(PEER_EVENTS)])
 
     return [*found, ("eventsourcing's runner, one view, PostgreSQL", on_postgresql)]
 

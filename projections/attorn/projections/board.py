@@ -32,6 +32,7 @@ from attorn.contracts.execution import (
 from attorn.contracts.ids import Priority
 from attorn.contracts.review import ReviewRequested, WorkReviewed
 from attorn.contracts.work import (
+    Purpose,
     WorkAssigned,
     WorkCancelled,
     WorkClarified,
@@ -55,7 +56,7 @@ from attorn.projections.fold import Rows
 from attorn.projections.lifecycle import ENDED, Lifecycle, step
 
 NAME = "board"
-VERSION = 2
+VERSION = 3
 EVENTS: Final[frozenset[type] | None] = None
 INDEXES = (("state", "process"), ("process",), ("named",), ("executor",), ("due_at",))
 
@@ -129,6 +130,7 @@ class Row(msgspec.Struct, frozen=True):
     completed_at: datetime | None = None
     reopened: int = 0
     reopened_directly: int = 0
+    outcome: str | None = None
     kept: Kept = Kept()
 
 
@@ -224,6 +226,7 @@ def _defined(row: Row, data: WorkDefined, time: datetime, changes: _Changes, kee
     changes["priority"] = data.priority
     changes["due_at"] = data.due_at
     changes["named"] = data.accountable
+    changes["outcome"] = data.purpose.outcome_id
     keeps["candidates"] = data.candidates
 
 
@@ -241,6 +244,9 @@ def _clarified(row: Row, data: WorkClarified, time: datetime, changes: _Changes,
             # A fact may say what no definition could; that is a finding and changes nothing.
             with suppress(msgspec.ValidationError):
                 into[field] = msgspec.convert(change.new, type)
+    if "purpose" in data.changes:
+        with suppress(msgspec.ValidationError):
+            changes["outcome"] = msgspec.convert(data.changes["purpose"].new, Purpose).outcome_id
 
 
 def _transferred(row: Row, data: AccountabilityTransferred, time: datetime, changes: _Changes, keeps: _Changes) -> None:

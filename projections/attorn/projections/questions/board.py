@@ -70,6 +70,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     process: str | None = None
     process_version: int | None = None
     parent_id: str | None = None
+    outcome: str | None = None
     source: str | None = None
     priority: str = "normal"
     due_at: datetime | None = None

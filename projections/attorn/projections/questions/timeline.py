@@ -13,12 +13,16 @@ from attorn.projections.questions.paging import Limit
 
 
 class AskTimeline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Of one item, of one stream (`participant/ana`), or of all; `newest_first` goes back from `after` or the end."""
+    """Of one item, of one stream (`participant/ana`), of one trace, or of all.
+
+    `newest_first` goes back from `after` or the end.
+    """
 
     work: str | None = None
     stream: str | None = None
     type: str | None = None
     actor: str | None = None
+    correlationid: str | None = None
     newest_first: bool = False
     after: int = 0
     limit: Limit = 100
@@ -74,7 +78,8 @@ def events(rows: Rows, directory: Directory, asked: AskTimeline) -> Timeline:
     """What happened, event by event, one sentence each."""
     stream = f"work/{asked.work}" if asked.work is not None else asked.stream
     conditions, parameters = list[str](), list[Any]()
-    for column, value in (("stream", stream), ("type", asked.type), ("actor", asked.actor)):
+    said = ("stream", stream), ("type", asked.type), ("actor", asked.actor), ("correlationid", asked.correlationid)
+    for column, value in said:
         if value is not None:
             conditions.append(f"{column} = ?")
             parameters.append(value)
