@@ -11,7 +11,7 @@ sources := contracts projections services
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults slow check requirements bench-append bench-import lock clean
+.PHONY: help demo test faults slow check requirements bench-append bench-import bench-replay lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -22,14 +22,17 @@ help:
 	@echo 'make check         style, types, layout, generated files'
 	@echo 'make requirements  the rows of the requirements that have a passing test'
 	@echo 'make bench-append  commands a second, against eventsourcing on SQLite and PostgreSQL'
+	@echo 'make bench-import  how fast real logs come in, and what CPU each process takes for a fact'
+	@echo 'make bench-replay  all views from the first event on, against eventsourcing and bare transport'
 	@echo 'make lock          requirements.lock and constraints.txt anew, from pyproject.toml'
 	@echo 'make clean         remove what was made here, but for the log in .attorn'
 
 demo: $(VENV)/.installed
 	@$(bin)/attorn demo
 
+# Two at a time, file by file: a file's tests may share what is slow to start.
 test: $(VENV)/.installed
-	$(pytest)
+	$(pytest) -n 2 --dist loadfile
 
 # pytest ends with 5 when no test carries the marker: that is no failure.
 faults slow: $(VENV)/.installed
@@ -48,6 +51,12 @@ requirements: $(VENV)/.installed
 
 bench-append: $(VENV)/.installed
 	@$(python) bench/append.py $(BENCH)
+
+bench-import: $(VENV)/.installed
+	@$(python) bench/import.py $(BENCH)
+
+bench-replay: $(VENV)/.installed
+	@$(python) bench/replay.py $(BENCH)
 
 # The virtualenv is begun afresh when the lock changes, so that nothing stays in it that the lock does not name. The lock is
 # complete, hence --no-deps; the project itself is then built with the hatchling of the lock, without asking any index.

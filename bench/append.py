@@ -35,7 +35,7 @@ from attorn.contracts.context import AddNote
 from attorn.contracts.participant import ParticipantRegistered
 from attorn.contracts.refusal import Receipt, Reply
 from attorn.contracts.work import ClarifyWork, DefineWork
-from attorn.services import connection
+from attorn.services import connection, garbage
 from attorn.services.custody import ensure_custodian
 from attorn.services.directory import LiveDirectory
 from attorn.services.ledger.jetstream import JetStreamLedger
@@ -212,6 +212,7 @@ async def measure(rounds: int, seconds: float) -> tuple[list[Measured], list[Tar
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     rounds, seconds = (2, 0.4) if options.quick else (5, 1.0)
+    garbage.look_seldom()  # as a services process does
     rows, targets = uvloop.run(measure(rounds, seconds))
     about = {
         "rounds": f"{rounds} of {seconds:g} s each, in turn; medians",

@@ -105,6 +105,7 @@ class Imported:
             "rounds": len(self.rounds),
             "seconds": round(self.seconds, 3),
             "facts_per_s": round(median(each.facts / each.seconds for each in self.rounds), 1),
+            "cpu_s": round(sum(self.cpu_us(name) for name in last.cpu) * last.facts / 1e6, 3),
             "views_behind_s": round(median(each.behind_s for each in self.rounds), 3),
             "cpu_us_per_fact": {name: round(self.cpu_us(name), 1) for name in last.cpu},
             "wanted_s": self.log.seconds_wanted,
@@ -120,7 +121,7 @@ class Imported:
         )
         total = sum(self.cpu_us(name) for name in last.cpu)
         shares = ", ".join(f"{name} {self.cpu_us(name):,.0f}" for name in last.cpu)
-        yield f"  CPU µs a fact: {shares}; together {total:,.0f}"
+        yield f"  CPU µs a fact: {shares}; together {total:,.0f}, {total * last.facts / 1e6:.1f} s of CPU in all"
         if self.is_met is not None:
             yield f"  under {self.log.seconds_wanted:g} s: {'met' if self.is_met else 'NOT met'}"
 
@@ -197,8 +198,7 @@ async def caught_up(url: str) -> float:
     begun = time.perf_counter()
     async with connect(url, participant="root") as attorn:
         head = (await attorn.ask_at("status")).result["head"]
-        while (await attorn.ask_at("status")).position < head:
-            await asyncio.sleep(0.02)
+        await attorn.ask_at("policies", wait_for=head, timeout=IMPORT_S_MAX)
     return time.perf_counter() - begun
 
 

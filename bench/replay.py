@@ -1,6 +1,6 @@
 """All views from the first event on: the projector, the library's ProjectionRunner, and bare transport.
 
-    .venv/bin/python bench/replay.py [--events 200000] [--log FILE] [--rounds 3] [--json]
+    make bench-replay        # or: .venv/bin/python bench/replay.py [--events 200000] [--log FILE] [--rounds 3] [--json]
 
 The log is written through the ledger to a real nats-server: a mix of work, people and agents (bench/mix.py), and, with
 `--log`, an XES file beside it, as `attorn import` maps it. The projector folds all of its views into a SQLite file, in
@@ -106,6 +106,8 @@ async def fold(url: str, path: Path, *, dissect: bool) -> dict[str, Any]:
     await asyncio.wait((following, reached), return_when=asyncio.FIRST_COMPLETED)
     await projector.indexed()
     found = {"events": head, "seconds": time.perf_counter() - begun, "own": time.process_time() - own}
+    if following.done():
+        following.result()
     following.cancel()
     await asyncio.wait((following,))
     await nc.close()
@@ -118,10 +120,10 @@ def _dissect(store: Any, parts: dict[str, float]) -> None:
     """Have the CPU seconds of each view's fold and of SQLite added up in `parts`."""
 
     def timed(run: Callable[..., Any], part: str) -> Callable[..., Any]:
-        def timing(*arguments: Any) -> Any:
+        def timing(*arguments: Any, **options: Any) -> Any:
             begun = time.process_time()
             try:
-                return run(*arguments)
+                return run(*arguments, **options)
             finally:
                 parts[part] += time.process_time() - begun
 

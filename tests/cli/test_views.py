@@ -82,3 +82,33 @@ def test_the_controls_of_processes_and_the_score_of_an_agent_are_shown(done: Run
     score = done("audit", "scorecard", "bot", "--process", "refunds", "-o", "json").json
     assert score["scores"][0]["executions"] >= 1 and "last_look" in score
     assert done("audit", "controls", "--flag", "waived", "-o", "id").code == 0
+
+
+def test_what_was_written_twice_left_half_done_and_held_against_what_is_told(done: Run, given: Run) -> None:
+    assert done("audit", "duplicates", "--work", "W-views", "-o", "json").json["tries"] == 0
+    arguments = "sha256:" + "a" * 64
+    facts = [
+        {"specversion": "1.0", "id": f"views-{n}", "source": "/erp", "subject": "work/W-views",
+         "time": f"2026-01-01T00:00:0{n}Z", "type": f"attorn.{type}.v1", "data": data}
+        for n, (type, data) in enumerate([
+            *[("execution.action_recorded", {"execution_id": "x-views", "action_id": f"a{result}", "tool": "pay",
+                                             "args_dig": arguments, "side_effect": True, "result": result})
+              for result in ("failed", "succeeded")],
+            ("work.escalated", {"escalation_id": "X-views", "reason": "exception", "raised_by": "bot",
+                                "severity": "low", "context": {"summary": "Paid at last?", "question": "Was it?"}}),
+            ("output.validated", {"output_id": "o", "criterion_id": "asks-views", "result": "failed"}),
+        ])
+    ]  # fmt: skip
+    done("facts", "publish", "-", "--source", "erp", stdin=json.dumps(facts))
+    found = done("audit", "duplicates", "--work", "W-views", "-o", "json").json
+    assert (found["tries"], found["failed"], found["retries"], len(found["changes"])) == (2, 1, 1, 1)
+    told = given("audit", "duplicates", "--who", "bot")
+    assert "pay" in told.out and "1 blind retries after an error" in told.err
+    assert "W-views" in done("audit", "half-done", "--open", "-o", "id").lines
+    assert "W-views" not in done("audit", "half-done", "--raised-by", "ana", "-o", "id").lines
+    assert done("audit", "criteria", "asks-views", "-o", "json").json["failed"] == 1
+    assert done("audit", "criteria", "--work", "W-views", "--result", "failed", "-o", "id").lines == ["W-views"]
+    over = done("audit", "escalations", "--criterion", "asks-views", "-o", "json").json
+    assert (over["raised"], over["over"], over["missed"], over["found"]) == (
+        1, 1, 0, [{"work": "W-views", "judged": "over"}])  # fmt: skip
+    assert "1 over, 0 missed" in given("audit", "escalations", "--criterion", "asks-views").err

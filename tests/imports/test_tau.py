@@ -1,6 +1,7 @@
-"""The runs of a real agent (tau-bench, GPT-4o, airline) through the client and the doors, and what the views say of them."""
+"""The runs of a real agent (tau-bench, GPT-4o, airline) come in through the client; what the views say of them."""
 
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,13 @@ import pytest
 import pytest_asyncio
 
 from attorn.client.attorn import Attorn, connect
-from attorn.contracts.refusal import Unreadable
+from attorn.contracts.escalation import EscalateWork, EscalationContext, Rung
+from attorn.contracts.policy import EscalationRules, PolicyRules, PublishPolicy
+from attorn.contracts.refusal import Refused, Unreadable
+from attorn.contracts.work import DefineWork
 from attorn.services.imports import tau
+from cli.instance import Ran
+from cli.instance import attorn as given
 
 ROOT = Path(__file__).parents[2]
 RUNS = ROOT.parent / "shared" / "data" / "tau_bench_gpt4o_airline.json.gz"
@@ -75,6 +81,28 @@ async def test_escalations_are_held_against_the_reference(imported: tuple[Attorn
     assert [each["judged"] for each in listed].count("missed") == 10
 
 
+@pytest.mark.requirement("004-06")
+async def test_who_escalates_by_command_says_what_happened_and_what_is_to_be_decided_unless_the_policy_says_otherwise(
+    instance: str,
+) -> None:
+    async with connect(instance, participant="root") as attorn:
+        ladder = (Rung(rung=1, targets=("root",), ack_within=timedelta(hours=1)),)
+        for name, required in (("tau-asks", True), ("tau-terse", False)):
+            rules = PolicyRules(escalation=EscalationRules(ladder=ladder, question_required=required))
+            await attorn.tell(PublishPolicy(policy_id=name, kind="escalation", rules=rules))
+            await attorn.tell(DefineWork(work_id=name, title="Rebook", accountable="root", escalation_policy=name))
+
+        def asks(work: str, **context: str) -> EscalateWork:
+            return EscalateWork(work_id=work, reason="exception", context=EscalationContext(**context))
+
+        for lacking in (asks("tau-asks", summary="No seat."), asks("tau-terse", summary=" ", question="Which?")):
+            with pytest.raises(Refused) as refused:
+                await attorn.tell(lacking)
+            assert {breach.rule for breach in refused.value.breaches} == {"context-missing"}
+        await attorn.tell(asks("tau-asks", summary="No seat.", question="Which?"))
+        await attorn.tell(asks("tau-terse", summary="No seat."))
+
+
 @pytest.mark.requirement("004-10")
 async def test_identical_writes_are_found_as_retries_after_an_error_and_doubles_after_a_success(
     imported: tuple[Attorn, tau.Report, int],
@@ -106,6 +134,20 @@ async def _every(attorn: Attorn, question: str, field: str, position: int, **par
         after = page.get("next")
         if after is None:
             return found
+
+
+async def test_the_command_line_says_what_was_there_already(
+    imported: tuple[Attorn, tau.Report, int], instance: str, runs: Path, tmp_path: Path
+) -> None:
+    def bring_in(path: Path) -> Ran:
+        return given("import", "tau", str(path), "-o", "json", ATTORN_NATS_URL=instance, ATTORN_AS="root")
+
+    ran = bring_in(runs)
+    assert (ran.code, ran.json["recorded"], ran.json["there"]) == (0, 0, imported[1].recorded)
+    assert bring_in(tmp_path / "none.json").code == 2
+    (tmp_path / "other.json").write_text("{}")
+    refused = bring_in(tmp_path / "other.json")
+    assert refused.code not in (0, 1) and "list of runs" in refused.err and "Traceback" not in refused.err
 
 
 def test_a_file_that_is_none_is_refused_by_its_place(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Provisioning makes the streams, mends what can be mended without loss, and refuses the rest: on a real server."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -8,7 +9,8 @@ from nats.aio.client import Client
 from attorn.contracts.refusal import Unavailable
 from attorn.services.ledger.jetstream import JetStreamLedger
 from attorn.services.provision import ProvisionRefused, provision, streams
-from sample_log import ask, entries
+from attorn.services.supervise.server import Broker
+from sample_log import ask, connected, entries
 
 DAY = 24 * 3600 * 1_000_000_000
 
@@ -48,6 +50,27 @@ async def test_what_is_missing_is_made(empty_nats: Client) -> None:
     assert (log["max_msgs"], log["max_bytes"], log["max_age"], log["max_msgs_per_subject"]) == (-1, -1, 0, -1)
     assert (await config(empty_nats, "ATTORN_FEED"))["persist_mode"] == "async"
     assert (await config(empty_nats, "ATTORN_IN"))["retention"] == "workqueue"
+
+
+async def test_a_stream_is_made_once_its_place_is_cleared(fresh_nats: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Of a stream that was deleted a moment ago something is left for a while where the files of the new one are to be.
+    place = fresh_nats.data / "nats" / "jetstream" / "$G" / "streams" / "ATTORN_FEED"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text("")
+    async with connected(fresh_nats.url) as (nc, _):
+        making = asyncio.create_task(provision(nc))
+        await asyncio.sleep(0.3)
+        assert not making.done()
+        place.unlink()
+        assert "stream ATTORN_FEED is new" in [str(each) for each in await making]
+
+        # What stays there is told.
+        monkeypatch.setattr("attorn.services.provision.GONE_S", 0.1)
+        (place.parent / "ATTORN_QUARANTINE_2").write_text("")
+        settings = streams()["ATTORN_QUARANTINE"] | {"subjects": ["elsewhere"]}
+        monkeypatch.setattr("attorn.services.provision.streams", lambda replicas: {"ATTORN_QUARANTINE_2": settings})
+        with pytest.raises(Unavailable, match="ATTORN_QUARANTINE_2: error creating store"):
+            await provision(nc)
 
 
 async def test_a_second_time_changes_nothing(empty_nats: Client) -> None:

@@ -56,11 +56,20 @@ def expected() -> Iterator[dict[str, str]]:
 
 @pytest.mark.parametrize("page", [1, 7, 250, 599])
 @pytest.mark.parametrize("cached", [0, 3, 10_000])
-def test_the_size_of_the_pages_and_of_the_memory_changes_no_row(
-    page: int, cached: int, expected: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("unwritten", [1, 40, 10_000])
+def test_the_size_of_the_pages_of_the_memory_and_of_the_transactions_changes_no_row(
+    page: int,
+    cached: int,
+    unwritten: int,
+    expected: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sqlite, "ROWS_CACHED_MAX", cached)
-    store = fold(opened(tmp_path / "views.sqlite"), LOG, page)
+    monkeypatch.setattr(sqlite, "UNWRITTEN_MAX", unwritten)
+    store = opened(tmp_path / "views.sqlite")
+    for start in range(0, len(LOG), page):
+        store.apply(LOG[start : start + page], later=True)
     assert digests(store) == expected
     store.close()
 
@@ -204,7 +213,7 @@ def test_poison_is_told_to_who_applies_and_kept(tmp_path: Path) -> None:
     store = opened(tmp_path / "views.sqlite", sample.broken([3], where="apply"))
     [poison] = store.apply(LOG[:10])
     assert (poison.view, poison.position) == ("broken", 3)
-    assert store.apply(LOG[:10]) == ()
+    assert not store.apply(LOG[:10])
     store.close()
     store = opened(tmp_path / "views.sqlite", sample.broken([3], where="apply"))
     with store.reading() as rows:
@@ -414,4 +423,17 @@ def test_a_snapshot_is_read_in_another_thread_until_it_is_interrupted(tmp_path: 
         rows.interrupt()
         with pytest.raises(Unavailable, match="nobody waits"):
             other.submit(lambda: rows.count(Line)).result()
+    store.close()
+
+
+def test_what_is_to_be_written_later_is_written_before_anybody_reads(tmp_path: Path) -> None:
+    store = opened(tmp_path / "views.sqlite", sample.broken([5], where="row"))
+    assert not store.apply(LOG[:10], later=True) and store.position == 10
+    with store.reading() as rows:
+        assert rows.position == 10 and rows.count(Line) == 10 and rows.poison_count("broken") == 1
+    # What could not be taken in is told with the next page.
+    assert [poison.position for poison in store.apply(LOG[10:20], later=True)] == [5]
+    store.close()
+    store = opened(tmp_path / "views.sqlite")
+    assert store.position == 20
     store.close()

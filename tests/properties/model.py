@@ -78,6 +78,7 @@ class Item:
     ended: bool = False
     mandates: dict[str, Mandate] = field(default_factory=dict)
     executors: dict[str, str] = field(default_factory=dict)
+    under: dict[str, tuple[str, int | None]] = field(default_factory=dict)
     outputs: dict[str, Made] = field(default_factory=dict)
     reviews: dict[str, Asked] = field(default_factory=dict)
     spared: dict[str, review.ReviewSkipped] = field(default_factory=dict)
@@ -102,6 +103,8 @@ class Model:
         self.policies: dict[tuple[str, int], policy.PolicyPublished] = {}
         self.fences: dict[str, int] = {}
         self.held: dict[str, claim.ClaimAcquired] = {}
+        self.claims: dict[str, claim.ClaimAcquired] = {}
+        self.newest: dict[str, int] = {}
 
     # ---- I1, I2: who answers
 
@@ -178,6 +181,7 @@ class Model:
             if id not in self.items and not isinstance(data, work.WorkDefined):
                 yield "unknown work", {"hidden-work"}
             yield from self._of_mandates(item, event)
+            yield from self._of_executions(item, event)
             yield from self._of_reviews(item, event)
             if isinstance(data, work.WorkDefined | accountability.AccountabilityTransferred):
                 named = data.accountable if isinstance(data, work.WorkDefined) else data.to
@@ -254,6 +258,18 @@ class Model:
         if who is not None and self.kinds.get(who) == "agent" and not self.may_act(item, who, at, spent=spent):
             yield f"{who} acts without a mandate", without
 
+    def _of_executions(self, item: Item, event: Event) -> Iterator[tuple[str, set[str]]]:
+        match event.data:
+            case execution.ExecutionStarted(process_version=None) if item.process is not None:
+                yield "an execution names no version of the process", {"version-unnamed"}
+            case execution.ExecutionActionRecorded(execution_id=id) if id in item.under:
+                named, fence = item.under[id]
+                acquired = self.claims.get(named)
+                if acquired is not None and (acquired.fence if fence is None else fence) < self.newest[acquired.key]:
+                    yield f"{id} works under the stale fence {fence}", {"stale-fence"}
+            case _:
+                pass
+
     def _of_reviews(self, item: Item, event: Event) -> Iterator[tuple[str, set[str]]]:
         match event.data:
             case review.WorkReviewed(verdict="approved" | "edited") as verdict:
@@ -309,6 +325,10 @@ class Model:
     def take(self, recorded: Recorded) -> None:
         """Take in one event."""
         kind, _, id = recorded.stream.partition("/")
+        data = recorded.event.data
+        if kind in ("work", "claim") and isinstance(data, claim.ClaimAcquired):
+            self.claims[data.claim_id] = data
+            self.newest[data.key] = max(data.fence, self.newest.get(data.key, 0))
         match kind:
             case "participant":
                 self._take_of_people(id, recorded.event.data)
@@ -380,6 +400,8 @@ class Model:
                 item.ended, item.verdicts = False, {}
             case execution.ExecutionStarted(execution_id=id, executor=executor):
                 item.executors[id] = executor
+                if data.claim_id is not None:
+                    item.under[id] = (data.claim_id, data.fence)
             case output.OutputProduced(output=made, execution_id=id):
                 self._make(item, made, item.executors.get(id or ""))
             case execution.WorkExecuted(execution_id=id, outputs=outputs):
@@ -396,7 +418,16 @@ class Model:
             case escalation.EscalationResolved(escalation_id=id) | escalation.EscalationCancelled(escalation_id=id):
                 if id in item.escalations:
                     item.escalations[id].over = True
-            case escalation.EscalationReopened(escalation_id=id) if id in item.escalations:
+            case (
+                escalation.EscalationReopened(escalation_id=id)
+                | escalation.EscalationAcknowledged(escalation_id=id)
+                | escalation.EscalationUnacknowledged(escalation_id=id)
+                | escalation.EscalationAdvanced(escalation_id=id)
+                | escalation.EscalationReassigned(escalation_id=id)
+                | escalation.EscalationAnswered(escalation_id=id)
+                | escalation.EscalationExhausted(escalation_id=id)
+            ) if id in item.escalations:
+                # Who is told that somebody is at it takes their word for it, and has found that it was over.
                 item.escalations[id].over = False
             case _:
                 pass

@@ -1,8 +1,12 @@
 """The command door in the services process: commands that are in flight together, and those that are when it ends."""
 
 import asyncio
+import json
 
-from attorn.contracts.refusal import Receipt, Reply
+import msgspec
+
+from attorn.contracts import subjects
+from attorn.contracts.refusal import Problem, Receipt, Reply
 from attorn_services import Services
 
 
@@ -32,3 +36,25 @@ async def test_whoever_was_heard_is_answered_when_the_services_end(services: Ser
     answers = await asyncio.gather(*asking)
 
     assert all(isinstance(answer, Receipt) for answer in answers)
+
+
+async def test_nothing_is_tried_for_longer_than_its_author_waits(services: Services) -> None:
+    await services.people("ana")
+    for said in ("0", "0.0", "-1", "soon", "1e3", "inf", "2,5"):
+        wrong = await within(services, said, "W-1000")
+        assert isinstance(wrong, Problem) and (wrong.status, wrong.field) == (400, "Attorn-Within"), (said, wrong)
+    # The log has not answered by then; what became of it, asking again with the same id tells.
+    late = await within(services, "0.000001", "W-1001")
+    assert isinstance(late, Problem) and late.status == 504, late
+    again = await within(services, "10", "W-1001")
+    assert isinstance(again, Receipt), again
+    assert [recorded.position for recorded in await services.ledger.read("work/W-1001")] == [again.position]
+
+
+async def within(services: Services, said: str, work: str) -> Reply:
+    body = {"work_id": work, "title": "Refund", "accountable": "ana"}
+    headers = {"Nats-Msg-Id": work, "Attorn-Within": said}
+    answer = await services.nc.request(
+        subjects.command("ana", "work.define"), json.dumps(body).encode(), timeout=10, headers=headers
+    )
+    return msgspec.json.decode(answer.data, type=Reply)

@@ -1,6 +1,7 @@
 """The projector keeps views at the log's end, answers questions, rebuilds views while it serves, and dies well."""
 
 import asyncio
+import copy
 import os
 import signal
 import sys
@@ -20,6 +21,7 @@ from nats.aio.client import Client
 
 import sample_views as sample
 from attorn.contracts.envelope import Entry
+from attorn.contracts.examples import EVENT_EXAMPLES
 from attorn.contracts.ledger import Append, Ledger, Page
 from attorn.contracts.refusal import Breach, Problem, Refused, Unavailable
 from attorn.projections.directory import Directory
@@ -30,12 +32,13 @@ from attorn.services.ledger.memory import MemoryLedger
 from attorn.services.projector.changes import telling
 from attorn.services.projector.compose import LONG as LONG_QUESTIONS
 from attorn.services.projector.compose import QUESTIONS as ALL_QUESTIONS
-from attorn.services.projector.project import LogWentBack, Projector, open_views
+from attorn.services.projector.project import LogWentBack, Projector, open_views, pinned
 from attorn.services.projector.rebuild import Busy, Maintenance, rebuild, verify
 from attorn.services.projector.status import Job
 from attorn.services.provision import provision
 from attorn.services.query.app import Desk, answering, refusal
 from attorn.services.supervise.server import Broker
+from sample_story import Story
 from sample_views import Kind, Line, Tally
 
 pytest_plugins = ["broker"]
@@ -479,6 +482,21 @@ async def test_a_long_question_is_taken_its_rows_when_the_projector_ends(fresh_n
         asking.cancel()
         # Its thread is free for the next.
         assert await projector.asking(lambda rows, directory: rows.count(Line)) == 100
+
+
+def test_a_directory_that_is_pinned_stays_whatever_is_evolved() -> None:
+    story = Story()
+    for number, example in enumerate(EVENT_EXAMPLES.values()):
+        for stream in ("work/W-1", "participant/ana", "process/refunds", "policy/refunds", "claim/k"):
+            story.tell(stream, example, id=f"{number}-{stream}")
+    directory = Directory()
+    for recorded_ in story.log:
+        directory.evolve(recorded_)
+    before, there = copy.deepcopy(directory), pinned(directory)
+    assert there == before
+    for recorded_ in story.log:
+        directory.evolve(recorded_)
+    assert directory != there == before
 
 
 def test_only_questions_that_there_are_are_called_long() -> None:

@@ -31,6 +31,11 @@ ENVELOPES: Final[dict[type, type[Event]]] = {
     payload: _envelope(payload) for payload in (*_NEWEST, *(old.shape for old in UPCASTERS.values()))
 }
 
+_Front: Final = msgspec.defstruct(
+    "_Front", [(name, Any, None) for name in SERVICE_ATTRIBUTES], frozen=True, omit_defaults=True, gc=False
+)
+"""What the service says of an event, as it goes in front of a publisher's bytes."""
+
 _encoder: Final = msgspec.json.Encoder()
 _known: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder(
     Union[tuple(ENVELOPES[payload] for payload in _NEWEST)]  # noqa: UP007
@@ -61,7 +66,7 @@ class _Foreign(msgspec.Struct, frozen=True, kw_only=True):
 
 _foreign: Final = msgspec.json.Decoder(_Foreign)
 
-_UNFIT: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+UNFIT: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What a decoder raises for bytes that are not ours, brackets without end among them."""
 
 
@@ -94,7 +99,9 @@ def stamp(event: Event, body: bytes, version: int, **attributes: Any) -> Entry:
 
 def _front(event: Event) -> bytes:
     # In an order of its own, so that the front of a stored body can be told again from what is in it.
-    ours = {name: value for name in SERVICE_ATTRIBUTES if (value := getattr(event, name)) is not None}
+    ours = _Front(
+        event.sequence, event.authid, event.authtype, event.onbehalfof, event.severitynumber, event.severitytext
+    )
     return _encoder.encode(ours)[:-1] + b","
 
 
@@ -117,14 +124,14 @@ def decode(body: bytes, stream: str = "", recorded_at: datetime | None = None) -
     try:
         known: Event = _known.decode(body)
         return known
-    except _UNFIT as reason:
+    except UNFIT as reason:
         return _salvage(body, stream, recorded_at, str(reason))
 
 
 def _salvage(body: bytes, stream: str, recorded_at: datetime | None, reason: str) -> Event:
     try:
         found = _foreign.decode(body)
-    except _UNFIT as worse:
+    except UNFIT as worse:
         at = recorded_at or datetime.fromisoformat("1970-01-01T00:00:00+00:00")
         unreadable = Unknown(type="", raw=body, reason=str(worse))
         return Event(specversion="1.0", id="", source="", subject=stream, time=at, data=unreadable)
@@ -132,7 +139,7 @@ def _salvage(body: bytes, stream: str, recorded_at: datetime | None, reason: str
         # An old version is not in the union: who reads what is written today pays nothing for it.
         try:
             return _upcasted(msgspec.json.decode(body, type=ENVELOPES[UPCASTERS[found.type].shape]))
-        except _UNFIT as unfit:
+        except UNFIT as unfit:
             reason = str(unfit)
     elif found.type not in EVENT_BY_TYPE:
         reason = "a type that this version does not know"

@@ -246,7 +246,7 @@ def _clarified(row: Row, data: WorkClarified, time: datetime, changes: _Changes,
                 into[field] = msgspec.convert(change.new, type)
     if "purpose" in data.changes:
         with suppress(msgspec.ValidationError):
-            changes["outcome"] = msgspec.convert(data.changes["purpose"].new, Purpose).outcome_id
+            changes["outcome"] = msgspec.convert(data.changes["purpose"].new or {}, Purpose).outcome_id
 
 
 def _transferred(row: Row, data: AccountabilityTransferred, time: datetime, changes: _Changes, keeps: _Changes) -> None:

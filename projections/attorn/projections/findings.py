@@ -101,21 +101,24 @@ class Findings:
     def keys(self, recorded: Recorded) -> Sequence[str]:
         """The stream of the event; for a disposition also the finding that it names."""
         event = recorded.event
+        data: Any = event.data
         stream = event.subject
         streams = (stream,) if stream[: stream.find("/")] in self._rules else ()
-        if event.data.__class__ in _STATUS:
-            return (*streams, f"finding/{event.data.finding_id}")
-        return streams
+        return (*streams, f"finding/{data.finding_id}") if event.data.__class__ in _STATUS else streams
 
     def apply(self, row: _Row | None, recorded: Recorded, key: str) -> _Row | None:
         """The stream after the event: what the event broke, and the state that the next one is judged by."""
         event = recorded.event
+        data: Any = event.data
+        findings: tuple[Finding, ...] = ()
+        is_open = 0
+        state: Any
         if row is None:
             kind = key[: key.find("/")]
             if kind == "finding":
                 return _Row(key, kind, 0, 0, 0, disposition=_disposition(recorded))
             rules = self._rules[kind]
-            findings, is_open, state = (), 0, rules.initial
+            state = rules.initial
         elif row.kind == "finding":
             return _Row(key, "finding", 0, 0, 0, disposition=_disposition(recorded))
         else:
@@ -130,7 +133,7 @@ class Findings:
             broken = tuple(_merged(breaches, recorded))
             findings, is_open = (*findings, *broken), is_open + len(broken)
         if event.data.__class__ in _STATUS:
-            told = {event.data.finding_id: _disposition(recorded)}
+            told = {data.finding_id: _disposition(recorded)}
             findings = tuple(_settled(finding, told) for finding in findings)
             is_open = sum(finding.status == "open" for finding in findings)
         version = min(event.version, _VERSION_MAX)

@@ -1,4 +1,4 @@
-"""What a view is: a row, the events that it is about, the keys that each touches, and a pure function to the next row."""
+"""What a view is: a row, the events that it is about, the keys that each touches, and a pure function."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar
@@ -15,8 +15,10 @@ class View(Protocol):
 
     `Row` is a frozen Struct whose fields are the columns of the view's table; the first is its key: text, a number, or
     bytes. A changed `VERSION` means other rows from the same events: the view is filled anew, from the first position
-    on. `EVENTS` are the classes of payloads that it is about, all when None; it is not asked about others. `INDEXES` are
-    the columns that questions are asked by.
+    on. `EVENTS` are the classes of payloads that it is about, all when None; it is not asked about others. `INDEXES`
+    are the columns that questions are asked by; an index leaves out the rows where its first column is null. What a
+    module makes of an event may depend on nothing but the row and the event; an object may look at what is evolved
+    from event to event, as the directory is.
 
     A view may say `NEW = True`: its keys come once, as a rule. Then its rows are written without being looked for, and
     only where one is there already is the page folded once more, with what was there.

@@ -140,9 +140,10 @@ _integer: Final = int.from_bytes
 def again(rows: Rows, stream: str | None = None) -> Iterator[tuple[Row, Row]]:
     """Each event whose source had used its id before, behind the first that did; of one stream, or of all."""
     if stream is not None:
-        some, parameters = f"SELECT named FROM {_TABLE} WHERE stream = ?", (stream,)
+        some = f"SELECT named FROM {_TABLE} WHERE stream = ?"
     else:
-        some, parameters = f"SELECT named FROM {_TABLE} GROUP BY named HAVING count(*) > 1", ()
+        some = f"SELECT named FROM {_TABLE} GROUP BY named HAVING count(*) > 1"
+    parameters = (stream,) if stream is not None else ()
     yield from _again(rows.select(Row, f"named IN ({some})", parameters, "position"), stream)
 
 

@@ -229,7 +229,7 @@ async def criteria(
 
     Example: attorn audit criteria amount --result failed
     """
-    asked = {"criterion": criterion, "work": work, "result": result}
+    asked: dict[str, Any] = {"criterion": criterion, "work": work, "result": result}
     async with connected(options) as attorn:
         found = await attorn.ask("criteria", limit=1, **asked)
         found["verdicts"], more = await listed(attorn, "criteria", "verdicts", limit, **asked)
@@ -252,7 +252,7 @@ async def escalations(
 
     Example: attorn audit escalations --criterion asks-when-in-doubt
     """
-    asked = {"criterion": criterion, "success": success, "judged": judged}
+    asked: dict[str, Any] = {"criterion": criterion, "success": success, "judged": judged}
     async with connected(options) as attorn:
         found = await attorn.ask("escalation_accuracy", limit=1, **asked)
         found["found"], more = await listed(attorn, "escalation_accuracy", "found", limit, **asked)

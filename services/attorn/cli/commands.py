@@ -57,6 +57,7 @@ COMMANDS: Final = (
     (RUNNING, "up", "up_command", "Start attorn on this machine: log, services, views."),
     (RUNNING, "demo", "demo", "A story of half a minute, on a real log of its own."),
     (RUNNING, "status", "status", "Whether it runs, where it is, what waits."),
+    (RUNNING, "top", "top", "What is going on, on one page, every second."),
     (RUNNING, "serve", "serve", "Run services and views against a NATS that is there."),
     (RUNNING, "provision", "provision_command", "Make the streams, or check them."),
 )

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from attorn.cli.options import Given
 from attorn.cli.output import write_lines
-from attorn.cli.up import Custodian, custodian_of, prepare
+from attorn.cli.up import Custodian, LogFormat, Metrics, custodian_of, metrics_at, prepare
 
 
 async def serve(
@@ -20,6 +20,8 @@ async def serve(
     ] = None,
     provision: Annotated[bool, Parameter(help="Make the streams first, where they are missing.")] = False,
     custodian: Custodian = None,
+    metrics: Metrics = None,
+    log_format: LogFormat = None,
     options: Given,
 ) -> int:
     """Run the services and the projector against the NATS at --nats-url, and start again what dies.
@@ -31,12 +33,13 @@ async def serve(
     from attorn.cli.connect import connected
     from attorn.cli.errors import misused
     from attorn.services.supervise.instance import lock
-    from attorn.services.supervise.supervisor import Child, Supervisor
-    from attorn.services.supervise.up import PROJECTOR, SERVICES
+    from attorn.services.supervise.supervisor import Supervisor
+    from attorn.services.supervise.up import PROJECTOR, SERVICES, child, observed, told
 
     parts = {"services": SERVICES, "projector": PROJECTOR}
     if only is not None and only not in parts:
         raise misused(f"--only {only}: it is one of {', '.join(parts)}")
+    where = metrics_at(metrics)
     url = options.url
     if "@" in url:
         # It would be on the command lines of the processes, where everybody on this machine can read it.
@@ -54,15 +57,9 @@ async def serve(
         began = time.monotonic()
         supervisor = Supervisor(data / "logs", say=lambda line: write_lines([line]))
         write_lines([f"NATS at {url}", f"data in {data}"])
-        children = [
-            Child(
-                name=name,
-                argv=[word.replace("{nats_url}", url).replace("{data}", str(data)) for word in argv],
-                environment={"ATTORN_NATS_URL": url, "ATTORN_DATA": str(data), "PYTHONUNBUFFERED": "1"},
-            )
-            for name, argv in parts.items()
-            if only in (None, name)
-        ]
+        seen = observed([name for name in parts if only in (None, name)], where, log_format)
+        write_lines(told(where, list(seen)))
+        children = [child(name, parts[name], more, url, data) for name, more in seen.items()]
         try:
             starting = asyncio.ensure_future(supervisor.start(*children))
             stopping = asyncio.ensure_future(stop.wait())

@@ -1,7 +1,7 @@
 """`attorn up`: one attorn on this machine, until it is told to stop."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -19,6 +19,20 @@ Custodian = Annotated[
     ),
 ]
 
+Metrics = Annotated[
+    str | None,
+    Parameter(
+        name="--metrics",
+        metavar="[HOST:]PORT",
+        env_var="ATTORN_METRICS",
+        help="Where the services say how they are, for Prometheus; the projector does at the next port.",
+    ),
+]
+LogFormat = Annotated[
+    Literal["text", "json"] | None,
+    Parameter(name="--log-format", env_var="ATTORN_LOG_FORMAT", help="How the processes write their logs."),
+]
+
 
 async def up_command(
     *,
@@ -26,6 +40,8 @@ async def up_command(
     ephemeral: Annotated[bool, Parameter(help="Forget everything at the end.")] = False,
     custodian: Custodian = None,
     monitor_port: Annotated[int | None, Parameter(metavar="PORT", help="HTTP monitoring of nats-server.")] = None,
+    metrics: Metrics = None,
+    log_format: LogFormat = None,
     options: Given,
 ) -> int:
     """Start attorn on this machine: nats-server, services and views, kept running until Ctrl-C.
@@ -46,9 +62,26 @@ async def up_command(
         write_lines([f"log is new; {id} answers when nobody else does" if made else "log is there, with its events"])
 
     chosen = UpOptions(
-        provision=provision, data=options.data, ephemeral=ephemeral, port=port, monitor_port=monitor_port
+        provision=provision,
+        data=options.data,
+        ephemeral=ephemeral,
+        port=port,
+        monitor_port=monitor_port,
+        metrics=metrics_at(metrics),
+        log_format=log_format,
     )
     return await up(chosen, lambda line: write_lines([line]))
+
+
+def metrics_at(text: str | None) -> tuple[str, int] | None:
+    """`127.0.0.1:9464`, or `9464` on this machine only."""
+    if text is None:
+        return None
+    host, _, port = text.rpartition(":")
+    # The processes take one port each, one after the other.
+    if not (port.isascii() and port.isdigit() and int(port) <= 65_534) or " " in host:
+        raise misused(f"--metrics is {text!r}; it is HOST:PORT or PORT, as in 127.0.0.1:9464")
+    return host or "127.0.0.1", int(port)
 
 
 async def prepare(url: str, id: str, name: str) -> bool:

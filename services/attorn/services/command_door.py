@@ -1,18 +1,25 @@
 """The command door: a request on `attorn.cmd.<participant>.<verb>`, a receipt or a problem in reply.
 
 Who asks is the subject's word, which the broker enforces, never the body's. The request's `Nats-Msg-Id` header is the
-command's id: asking again with it, after a reply that was lost, carries the command out once.
+command's id: asking again with it, after a reply that was lost, carries the command out once. `Attorn-Within` says for
+how many seconds its author waits: nothing is tried for longer.
 """
 
+import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
+from functools import lru_cache
 from time import perf_counter
 from typing import Any, Final
 
 import msgspec
 from faststream.message import StreamMessage
 from faststream.nats import NatsBroker, NatsResponse
+from faststream.nats.subscriber.usecases import LogicSubscriber
+from nats.errors import Error as NatsError
 from uuid_utils import uuid7
 
 from attorn.contracts import door, subjects
@@ -26,6 +33,8 @@ log = logging.getLogger("attorn.command")
 IN_FLIGHT_MAX: Final = 512
 """How many commands of one verb are carried out at once; what is in flight together goes to the log together."""
 
+_SECONDS: Final = re.compile(r"[0-9]{1,6}(\.[0-9]{1,9})?")
+
 Clock = Callable[[], datetime]
 Require = Callable[[Streams, Command], Awaitable[None]]
 """What is made sure of before a command is carried out. Raises Refused."""
@@ -38,6 +47,8 @@ class Request(msgspec.Struct, frozen=True):
     body: bytes
     id: str | None = None
     traceparent: str | None = None
+    within: str | None = None
+    reply_to: str = ""
 
 
 class RequestCodec:
@@ -45,8 +56,9 @@ class RequestCodec:
 
     # The names and types of the parameters are those of FastStream's protocol for codecs.
     async def decode(self, msg: StreamMessage[Any]) -> Any:
-        headers = msg.headers
-        return Request(msg.raw_message.subject, msg.body, headers.get("Nats-Msg-Id"), headers.get("traceparent"))
+        said = msg.headers.get
+        subject, reply_to = msg.raw_message.subject, msg.reply_to
+        return Request(subject, msg.body, said("Nats-Msg-Id"), said("traceparent"), said("Attorn-Within"), reply_to)
 
     async def encode(self, msg: Any, serializer: Any = None) -> tuple[bytes, str]:
         return msg, "application/json"
@@ -73,9 +85,44 @@ def serve(
         verb: str = shape.verb  # type: ignore[attr-defined]
         # The queue group shares the requests among however many of this service there are.
         subscriber = broker.subscriber(
-            subjects.commands(verb), queue=f"attorn.{kind or 'any'}", codec=CODEC, max_workers=IN_FLIGHT_MAX
+            subjects.commands(verb), queue=f"attorn.{kind or 'any'}", codec=CODEC, no_reply=True
         )
-        subscriber(_answering(streams, clock, kind, decide, shape, require))
+        subscriber(_beginning(broker, subscriber, _answering(streams, clock, kind, decide, shape, require)))
+
+
+def _beginning(
+    broker: NatsBroker, subscriber: LogicSubscriber[Any], answer: Callable[[Request], Awaitable[Receipt | Problem]]
+) -> Callable[[Request], Awaitable[None]]:
+    """A handler that begins to `answer` a request, and takes the next: so many at once as IN_FLIGHT_MAX says.
+
+    What came in together is under way together then, in the same turn of the loop, and goes to the log as one batch.
+    FastStream's own workers take requests one by one, some turns of the loop each, at several times the work.
+    """
+    free = asyncio.Semaphore(IN_FLIGHT_MAX)
+    under_way: set[asyncio.Task[None]] = set()
+
+    async def begin(request: Request) -> None:
+        await free.acquire()
+        task = asyncio.get_running_loop().create_task(carry_out(request, subscriber.lock))
+        under_way.add(task)
+        task.add_done_callback(end)
+
+    def end(task: asyncio.Task[None]) -> None:
+        under_way.discard(task)
+        free.release()
+
+    async def carry_out(request: Request, unanswered: AbstractContextManager[Any]) -> None:
+        # While it is held, FastStream does not end.
+        with unanswered:
+            told = reply(await answer(request))
+            try:
+                if request.reply_to:
+                    await broker.connection.publish(request.reply_to, told.body, headers=told.headers or None)
+            except NatsError as error:
+                # Its author asks again, with the same id.
+                log.warning("reply not sent", extra={"subject": request.subject, "reason": str(error)})
+
+    return begin
 
 
 def _answering(
@@ -85,17 +132,17 @@ def _answering(
     decide: Decide[Any, Any],
     shape: type[msgspec.Struct],
     require: Require | None,
-) -> Callable[[Request], Awaitable[NatsResponse]]:
+) -> Callable[[Request], Awaitable[Receipt | Problem]]:
     verb: str = shape.verb  # type: ignore[attr-defined]
 
-    async def answer(request: Request) -> NatsResponse:
+    async def answer(request: Request) -> Receipt | Problem:
         began = perf_counter()
         with traces.span(f"command {verb}", request.traceparent, **{"attorn.subject": request.subject}) as within:
             told = await carry_out(request, within)
             outcome = metrics.outcome(told)
             traces.note(**{"attorn.outcome": outcome})
         metrics.commands.labels(verb, outcome).observe(perf_counter() - began)
-        return reply(told)
+        return told
 
     async def carry_out(request: Request, traceparent: str | None) -> Receipt | Problem:
         try:
@@ -112,7 +159,7 @@ def _answering(
 def _command(
     request: Request, shape: type[msgspec.Struct], kind: str, now: datetime, traceparent: str | None
 ) -> Command:
-    actor = subjects.actor(request.subject)
+    actor, source = _author(request.subject)
     id = request.id or str(uuid7())
     if not is_token(id):
         raise Unreadable("is 1 to 64 letters, digits, '-' or '_'", "Nats-Msg-Id")
@@ -124,9 +171,23 @@ def _command(
         actor=actor,
         at=now,
         id=id,
-        source=f"/attorn/participant/{actor}",
+        source=source,
         traceparent=traceparent,
+        within_s=_seconds(request.within) if request.within is not None else None,
     )
+
+
+@lru_cache(4_096)
+def _author(subject: str) -> tuple[str, str]:
+    """Who asks, and as what source. Kept, because every cached stream holds on to both for each of its events."""
+    actor = subjects.actor(subject)
+    return actor, f"/attorn/participant/{actor}"
+
+
+def _seconds(said: str) -> float:
+    if not _SECONDS.fullmatch(said) or not float(said):
+        raise Unreadable("is a number of seconds above 0, as in 2.5", "Attorn-Within")
+    return float(said)
 
 
 def refusal(error: Exception, subject: str) -> Problem:

@@ -534,6 +534,12 @@ def _schemas() -> Document:
                     "description": "The command's id: asking again with it carries the command out once.",
                 },
                 "traceparent": {**text, "description": "W3C Trace Context; it goes into the event."},
+                "Attorn-Within": {
+                    "type": "string",
+                    "pattern": r"^[0-9]{1,6}(\.[0-9]{1,9})?$",
+                    "description": "For how many seconds its author waits, above 0: nothing is tried for longer.",
+                    "examples": ["2.5"],
+                },
             },
         },
         "FeedHeaders": {

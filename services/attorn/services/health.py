@@ -95,9 +95,8 @@ def serving(where: Address | None, checks: Mapping[str, Check], sample: Sample) 
         return
 
     class Handler(_Handler):
-        pass
+        process = _Process(asyncio.get_running_loop(), checks, sample)
 
-    Handler.loop, Handler.checks, Handler.sample = asyncio.get_running_loop(), checks, staticmethod(sample)
     try:
         server = _Server(where, Handler)
     except OSError as error:
@@ -123,10 +122,14 @@ class _Server(ThreadingTCPServer):
         log.debug("request for metrics broke off", exc_info=True)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Process(NamedTuple):
     loop: asyncio.AbstractEventLoop
     checks: Mapping[str, Check]
     sample: Sample
+
+
+class _Handler(BaseHTTPRequestHandler):
+    process: _Process
     protocol_version = "HTTP/1.1"
     server_version = "attorn"
     sys_version = ""
@@ -135,13 +138,13 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         match self.path.partition("?")[0]:
             case "/metrics":
-                self._on_loop(_sampled(self.checks, self.sample))
+                self._on_loop(_sampled(self.process.checks, self.process.sample))
                 self._say(200, generate_latest(metrics.REGISTRY), CONTENT_TYPE_LATEST)
             case "/livez":
                 turns = self._on_loop(_turn())
                 self._tell(200 if turns else 503, {"alive": bool(turns)})
             case "/readyz":
-                found = self._on_loop(readiness(self.checks))
+                found = self._on_loop(readiness(self.process.checks))
                 if found is None:
                     found = {"loop": f"it has not turned for {LOOP_S:g} s"}
                 is_ready = not any(found.values())
@@ -152,7 +155,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _on_loop(self, asked: Coroutine[Any, Any, T]) -> T | None:
         """What it answers; None when the loop does not get to it in time."""
         try:
-            future = asyncio.run_coroutine_threadsafe(asked, self.loop)
+            future = asyncio.run_coroutine_threadsafe(asked, self.process.loop)
         except RuntimeError:
             asked.close()  # the loop has ended: the process is about to
             return None

@@ -25,7 +25,7 @@ from nats.aio.subscription import Subscription
 from attorn.client.login import login
 from attorn.contracts import subjects
 from attorn.contracts.refusal import Unavailable, Unreadable
-from attorn.services import connection, health, logs, metrics, traces
+from attorn.services import connection, garbage, health, logs, metrics, traces
 from attorn.services.about import about, attorn_version
 from attorn.services.claim import app as claim
 from attorn.services.decision import app as decision
@@ -188,6 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         import uvloop
 
         runner = uvloop.run
+    garbage.look_seldom()
     try:
         runner(run(options.nats_url, where))
     except KeyboardInterrupt:

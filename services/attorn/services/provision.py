@@ -4,6 +4,7 @@ Running it again changes nothing. What may be mended in place is mended and told
 that some may have been discarded, is told and left alone, and then nothing at all is changed.
 """
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Final, Literal
@@ -17,6 +18,13 @@ from attorn.contracts.refusal import Unavailable
 
 ANSWER_S: Final = 10.0
 NOT_FOUND: Final = 10059
+
+NO_STORE: Final = 10049
+"""No store for a stream: it was deleted a moment ago, or there is a fault with the disk."""
+
+GONE_S: Final = 2.0
+"""How long a stream that was deleted may take until nothing is left of it."""
+
 
 _SECOND: Final = 1_000_000_000
 _UNLIMITED: Final[dict[str, Any]] = {
@@ -235,7 +243,13 @@ async def _info(nc: Client, name: str) -> _Answer | None:
 
 
 async def _ask(nc: Client, verb: str, config: Mapping[str, Any]) -> None:
+    until = asyncio.get_running_loop().time() + GONE_S
     answer = await _request(nc, verb, config)
+    while answer.error is not None and answer.error.err_code == NO_STORE and asyncio.get_running_loop().time() < until:
+        # The server still clears away the files of the stream of that name that was there before. Asking again for what
+        # was made changes nothing.
+        await asyncio.sleep(GONE_S / 20)
+        answer = await _request(nc, verb, config)
     if answer.error is not None:
         raise Unavailable(f"stream {config['name']}: {answer.error.description}")
 

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from itertools import chain, count
 from math import inf
-from typing import Any, Final, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
@@ -132,6 +132,8 @@ class Loaded(msgspec.Struct):
     event_id: str = ""
     time: datetime = datetime.min
     ids: dict[Key, Held] = {}
+    counted: int = 0
+    """How many of `ids` the cache has counted."""
 
     def take(
         self, rules: Rules, entry: Entry, position: int, digest: bytes | None = None, command: int | None = None
@@ -184,11 +186,10 @@ class Streams:
         self.ledger, self.directory = ledger, directory
         self._kinds = kinds
         self._loaded: OrderedDict[str, Loaded] = OrderedDict()
-        self._weights: dict[str, int] = {}
         self._ids = 0
         self._mostly_new = True
         # Who works on a stream now, with those who wait for it, in the order in which they came.
-        self._turns: dict[str, deque[asyncio.Future[None]]] = {}
+        self._turns: dict[str, deque[asyncio.Future[None]] | None] = {}
 
     def rules(self, stream: str) -> Rules:
         return self._kinds[stream.partition("/")[0]]
@@ -229,17 +230,22 @@ class Streams:
 
     def keep(self, stream: str, loaded: Loaded) -> None:
         """Cache what is known to be on the log."""
-        self._loaded[stream] = loaded
+        if self._loaded.get(stream) is not loaded:
+            self.forget(stream)
+            self._loaded[stream] = loaded
+            loaded.counted = 0
         self._loaded.move_to_end(stream)
-        self._ids += len(loaded.ids) - self._weights.get(stream, 0)
-        self._weights[stream] = len(loaded.ids)
+        weight = len(loaded.ids)
+        self._ids += weight - loaded.counted
+        loaded.counted = weight
         while len(self._loaded) > STREAMS_CACHED_MAX or (self._ids > IDS_CACHED_MAX and len(self._loaded) > 1):
             self.forget(next(iter(self._loaded)))
 
     def forget(self, stream: str) -> None:
         """Load `stream` again next time: what is cached may not be what is on the log."""
-        self._loaded.pop(stream, None)
-        self._ids -= self._weights.pop(stream, 0)
+        forgotten = self._loaded.pop(stream, None)
+        if forgotten is not None:
+            self._ids -= forgotten.counted
 
     @asynccontextmanager
     async def holding(self, streams: Iterable[str]) -> AsyncIterator[None]:
@@ -254,15 +260,23 @@ class Streams:
             for stream in held:
                 self.end_turn(stream)
 
+    def is_mine(self, stream: str) -> bool:
+        """Whether nobody works on `stream`; then it is the caller's until `end_turn`."""
+        if stream in self._turns:
+            return False
+        self._turns[stream] = None
+        return True
+
     async def take_turn(self, stream: str) -> None:
         """Return when nobody else works on `stream`; it is the caller's until `end_turn`.
 
         Raises Unavailable when that takes longer than the caller waits.
         """
-        waiting = self._turns.get(stream)
-        if waiting is None:
-            self._turns[stream] = deque()
+        if self.is_mine(stream):
             return
+        waiting = self._turns[stream]
+        if waiting is None:
+            waiting = self._turns[stream] = deque()
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         waiting.append(turn)
         patience = left(inf)
@@ -298,7 +312,8 @@ async def transact(streams: Streams, command: Command, decide: Decide[Any, Any])
     if command.within_s is not None:
         with within(command.within_s):
             return await transact(streams, msgspec.structs.replace(command, within_s=None), decide)
-    await streams.take_turn(command.stream)
+    if not streams.is_mine(command.stream):
+        await streams.take_turn(command.stream)
     try:
         return await _transact(streams, command, decide)
     finally:
@@ -492,15 +507,18 @@ def _judge(
     if not payloads:
         return (), state
     attributes = rules.attributes(state, command.stream, actor, directory)
+    correlation, on_behalf_of = attributes.get("correlationid"), attributes.get("onbehalfof")
     authtype = "system" if command.internal else _authtype(actor, directory)
     entries: list[Entry] = []
     breaches: list[Breach] = []
     for number, payload in enumerate(payloads):
         if isinstance(payload, WorkDefined) and payload.parent_id is not None:
             # What begins as a part belongs to the root of the whole from its first event on.
-            attributes = attributes | {"correlationid": directory.relations.root(payload.parent_id)}
-        event = codec.event(
-            payload,
+            correlation = directory.relations.root(payload.parent_id)
+        severity = payload.severity if isinstance(payload, WorkEscalated) else None
+        event = codec.ENVELOPES[type(payload)](
+            specversion="1.0",
+            data=payload,
             # The first has the command's id, the others derive theirs, so that a repeated command is recognised.
             id=_later(id, number) if number else id,
             causationid=id if number else None,
@@ -510,11 +528,15 @@ def _judge(
             sequence=sequence(loaded.version + number + 1),
             authid=actor,
             authtype=authtype,
+            onbehalfof=on_behalf_of,
+            correlationid=correlation,
             traceparent=command.traceparent,
-            **attributes,
-            **_severity(payload),
+            severitynumber=SEVERITY_NUMBERS[severity] if severity is not None else None,
+            severitytext=severity,
         )
-        breaches += (breach for breach in rules.check(state, event, directory) if breach.rule not in OBSERVED)
+        for breach in rules.check(state, event, directory):
+            if breach.rule not in OBSERVED:
+                breaches.append(breach)
         state = rules.evolve(state, event)
         entries.append(Entry(event, codec.encode(event)))
     if breaches:
@@ -526,7 +548,7 @@ def _later(id: str, number: int) -> str:
     return f"{id}.{number}"
 
 
-def _authtype(id: str, directory: Directory) -> str:
+def _authtype(id: str, directory: Directory) -> Literal["user", "service_account", "system"]:
     match directory.kind(id):
         case "human":
             return "user"

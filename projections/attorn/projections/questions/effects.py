@@ -99,7 +99,7 @@ def duplicates(rows: Rows, directory: Directory, asked: AskDuplicates) -> Duplic
     failed = rows.count(effects.Row, f"failed > 0 AND {where}", parameters)
     repeats = retries = keyed = doubles = 0
     page: list[effects.Row] = []
-    after = ""
+    after, complete = "", False
     for _ in range(_PAGES_READ):
         some = rows.select(effects.Row, f"again = 1 AND key > ? AND {where}", [after, *parameters], "key", PAGE)
         repeats += sum(row.tries - 1 for row in some)

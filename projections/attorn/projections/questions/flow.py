@@ -46,10 +46,13 @@ class AskQueue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class AskStalled(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Nothing happened in the time of `times` × `expected_s` seconds before `at`."""
+    """Nothing happened in the time of `times` × `expected_s` seconds before `at`, a week unless said otherwise.
 
-    at: datetime
-    expected_s: Annotated[float, msgspec.Meta(gt=0)]
+    `at` is, by default, when the last event was recorded: the views have no other clock.
+    """
+
+    at: datetime | None = None
+    expected_s: Annotated[float, msgspec.Meta(gt=0)] = 7 * 24 * 3_600.0
     times: Annotated[float, msgspec.Meta(gt=0)] = 1.0
     process: str | None = None
     after: str = ""
@@ -146,19 +149,23 @@ def queue(rows: Rows, directory: Directory, asked: AskQueue) -> Queue:
 
 def stalled(rows: Rows, directory: Directory, asked: AskStalled) -> Stalled:
     """The open items to which nothing has happened for so many times the time in which something was expected."""
-    since = asked.at - timedelta(seconds=asked.expected_s * asked.times)
+    newest = rows.select(timeline.Row, "position <= ?", (rows.position,), "position DESC", 1)
+    at = asked.at or (newest[0].recorded_at if newest else None)
+    if at is None:
+        return Stalled(position=rows.position)
+    since = at - timedelta(seconds=asked.expected_s * asked.times)
     found: list[Still] = []
-    for then in board.was(rows, AsOf(at=asked.at), asked.after):
-        if then.state in ENDED_STATES or (asked.process is not None and then.process != asked.process):
+    for then in board.was(rows, AsOf(at=at), asked.after):
+        if then.state in board.FINISHED or (asked.process is not None and then.process != asked.process):
             continue
         [last] = rows.select(
-            timeline.Row, "stream = ? AND time <= ?", (f"work/{then.work}", asked.at), "time DESC, position DESC", 1
+            timeline.Row, "stream = ? AND time <= ?", (f"work/{then.work}", at), "time DESC, position DESC", 1
         )
         if last.time <= since:
             found.append(
                 Still(work=then.work, state=then.state, last_time=last.time, executor=then.executor,
                       waiting_on=then.waiting_on, process=then.process,
-                      idle=(asked.at - last.time).total_seconds() / asked.expected_s)
+                      idle=(at - last.time).total_seconds() / asked.expected_s)
             )  # fmt: skip
             if len(found) > asked.limit:
                 break
@@ -210,7 +217,7 @@ def _spent(rows: Rows, row: board.Row, until: datetime | None) -> Spent:
         elapsed_s=sum(spent.values()) / 1e6,
         seconds=seconds,
         shares=shares,
-        worst=max(shares, key=lambda place: shares[place], default=None),
+        worst=spent.most_common(1)[0][0] if shares else None,
     )
 
 

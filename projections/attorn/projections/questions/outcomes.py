@@ -80,7 +80,7 @@ class Completed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Completions(msgspec.Struct, frozen=True, kw_only=True):
-    """Whoever completed most comes first. An item counts in the month in which its last cycle was verified.
+    """Whoever completed most comes first, and of equals whoever did less for it. An item counts in the month in which its last cycle was verified.
 
     Leverage is verified completions for each person who answers for any work that was there in that month.
     """
@@ -179,7 +179,7 @@ def completions(rows: Rows, directory: Directory, asked: AskCompletions) -> Comp
     return Completions(
         position=rows.position,
         verified=months.total(),
-        ranked=tuple(sorted(ranked, key=lambda one: (-one.verified, one.of))),
+        ranked=tuple(sorted(ranked, key=lambda one: (-one.verified, one.actions, one.of))),
         months=dict(sorted(months.items())),
         people={month: len(people[month]) for month in sorted(months)},
         leverage={month: months[month] / len(people[month]) for month in sorted(months)},

@@ -25,12 +25,15 @@ from attorn.contracts.refusal import Unavailable
 from attorn.projections.directory import Directory
 from attorn.projections.fold import View
 from attorn.projections.store.columns import bound
-from attorn.projections.store.table import Failed, Fetch, Table, Touched, Unwritten
+from attorn.projections.store.table import Fetch, Table, Touched, Unwritten
 from attorn.projections.store.tracking import APPLICATION, TrackedDatabase
 
 MEMORY: Final = ":memory:"
 ROWS_CACHED_MAX: Final = 10_000
 """How many rows of one view stay in memory between pages."""
+
+UNWRITTEN_MAX: Final = 5_000
+"""How many events are folded at most before their rows are written."""
 
 _ROWS_PER_DIGEST_STEP: Final = 1_000
 _ERROR_MAX: Final = 500
@@ -89,6 +92,9 @@ class SQLiteViews:
             raise
         self._by_row: Mapping[type[Any], Table] = {table.row: table for table in self._tables}
         self._has_failed = False
+        self._unwritten: list[Recorded] = []
+        self._poison: list[Poison] = []
+        self._told: list[Poison] = []
         self._indexing: sqlite3.Connection | None = None
         # Who sets it to a list finds there, after each page, the rows that the page has changed, view by view.
         self.changes: list[tuple[View, list[tuple[Any, Any]]]] | None = None
@@ -98,45 +104,52 @@ class SQLiteViews:
         """The views that are here."""
         return tuple(table.view for table in self._tables)
 
-    def apply(self, page: Sequence[Recorded]) -> Sequence[Poison]:
+    def apply(self, page: Sequence[Recorded], *, later: bool = False) -> Sequence[Poison]:
         """Fold `page` in one transaction, without the events that are here already; return what could not be taken in.
 
+        With `later`, the rows may be written with those of pages to come: an item of which much is told in little time
+        is written once. They are written before anybody reads, and what could not be taken in is told then.
         Raises Gap, before anything is done, when events between are missing. After any other error the store is not to
         be used again: what is in memory may be ahead of the file.
         """
         fresh = self._fresh(page)
-        if not fresh:
-            return ()
-        assert not self._has_failed, f"a page failed at position {self.position}: open the views again"
-        self._has_failed = True
-        poison: list[Poison] = []
+        if fresh:
+            with self._failing():
+                self._fold(fresh)
+                self._unwritten.extend(fresh)
+                self.position = fresh[-1].position
+        if not later or len(self._unwritten) >= UNWRITTEN_MAX:
+            self.write()
+        told, self._told = self._told, []
+        return told
 
-        def failed(table: Table, recorded: Recorded, error: Exception) -> None:
-            # One view's mistake about one event: the other views and the other events go on.
-            poison.append(_poison(table.view.NAME, recorded, error))
-
-        self._fold(fresh, poison, failed)
-        while True:
-            try:
-                self._write(fresh[-1], poison)
-                break
-            except Unwritten as unwritten:
-                # Nothing of the page is written. Of this one view it is folded again, and who is at fault is found.
-                table = unwritten.table
-                table.again()
-                poison[:] = [found for found in poison if found.view != table.view.NAME]
-                table.fold(table.load(fresh, self._database.fetch, failed), failed)
-        poison.sort(key=lambda found: found.position)
-        self.position = fresh[-1].position
-        if self.changes is not None:
-            self.changes = [(table.view, table.changed()) for table in self._tables]
-        for table in self._tables:
-            table.settle(ROWS_CACHED_MAX)
-        self._has_failed = False
-        return poison
+    def write(self) -> None:
+        """Write what is folded, all in one transaction."""
+        if not self._unwritten:
+            return
+        with self._failing():
+            while True:
+                try:
+                    self._write(self._unwritten[-1])
+                    break
+                except Unwritten as unwritten:
+                    # Nothing is written. Of this one view all is folded again, and who is at fault is found.
+                    table = unwritten.table
+                    table.again()
+                    self._poison = [found for found in self._poison if found.view != table.view.NAME]
+                    table.fold(table.load(self._unwritten, self._database.fetch, self._failed), self._failed)
+            if self.changes is not None:
+                self.changes = [(table.view, table.changed()) for table in self._tables]
+            for table in self._tables:
+                table.settle(ROWS_CACHED_MAX)
+            self._told += sorted(self._poison, key=lambda found: found.position)
+            self._poison, self._unwritten = [], []
 
     def index(self) -> None:
-        """Make the indexes that are not there yet, on a connection of its own; let no page be applied meanwhile."""
+        """Make the indexes that are not there yet, on a connection of its own; let no page be applied meanwhile.
+
+        Another thread may do it, when what is folded is written.
+        """
         statements = [statement for table in self._tables for statement in table.create_indexes]
         if self.path == MEMORY:
             with self._database.transaction() as cursor:
@@ -154,6 +167,7 @@ class SQLiteViews:
     @contextmanager
     def reading(self) -> Iterator["Snapshot"]:
         """The rows as they are now. Let no page be applied inside the block: `snapshot` is for that."""
+        self.write()
         if self._reader is None:
             yield Snapshot(self._database.fetch, self._by_row)
         else:
@@ -166,6 +180,7 @@ class SQLiteViews:
 
         Another thread may use them, one at a time; `Snapshot.interrupt` ends what it is doing.
         """
+        self.write()
         connection = self._database.copy() if self.path == MEMORY else _reader(self.path)
         try:
             with _transaction(connection) as fetch:
@@ -191,6 +206,8 @@ class SQLiteViews:
 
     def close(self) -> None:
         self.interrupt()
+        if not self._has_failed:
+            self.write()
         # The reader first: the last to close moves the write-ahead log into the file, and a reader may not write.
         if self._reader is not None:
             self._reader.close()
@@ -228,7 +245,19 @@ class SQLiteViews:
             raise Gap(self.position, first)
         return page[self.position + 1 - first :]
 
-    def _fold(self, page: Sequence[Recorded], poison: list[Poison], failed: Failed) -> None:
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        assert not self._has_failed, f"a page failed at position {self.position}: open the views again"
+        self._has_failed = True
+        yield
+        self._has_failed = False
+
+    def _failed(self, table: Table, recorded: Recorded, error: Exception) -> None:
+        # One view's mistake about one event: the other views and the other events go on.
+        self._poison.append(_poison(table.view.NAME, recorded, error))
+
+    def _fold(self, page: Sequence[Recorded]) -> None:
+        failed = self._failed
         looking: dict[int, list[tuple[Table, Touched]]] = {}
         for table in self._tables:
             touched = table.load(page, self._database.fetch, failed)
@@ -241,10 +270,11 @@ class SQLiteViews:
             for recorded in page:
                 for table, one in looking.get(recorded.position, ()):
                     table.fold((one,), failed)
-                evolve(self.directory, recorded, poison)
+                evolve(self.directory, recorded, self._poison)
 
-    def _write(self, last: Recorded, poison: Sequence[Poison]) -> None:
+    def _write(self, last: Recorded) -> None:
         # Position and rows are one transaction: a crash before its end leaves both as they were, one after it neither.
+        poison = self._poison
         with self._database.transaction(last.position) as cursor:
 
             def many(statement: str, rows: Sequence[Sequence[Any]]) -> int:
@@ -366,6 +396,7 @@ def take_over(old: SQLiteViews, new: SQLiteViews) -> SQLiteViews:
     # A write-ahead log left behind would be taken for that of the other file. So both are emptied first: wherever we
     # crash from here on, the file in the old place is one of the two, whole.
     for store in (old, new):
+        store.write()
         if not store._database.checkpoint():
             raise Unavailable(f"{store.path} is being read by another process")
     old.close()

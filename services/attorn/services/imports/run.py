@@ -315,11 +315,14 @@ class _Sending:
                     # Recorded by this import, if by an earlier try whose answer was lost, is recorded behind the head.
                     if position > self._head:
                         self.recorded += 1
-                        self.warnings.update({breach.rule for breach in warnings})
+                        for rule in {breach.rule for breach in warnings}:
+                            self.warnings[rule] += 1
                     else:
                         self.there += 1
-                    self.first = min(self.first or position, position)
-                    self.last = max(self.last or position, position)
+                    if self.first is None or position < self.first:
+                        self.first = position
+                    if self.last is None or position > self.last:
+                        self.last = position
                 case Problem(status=status, detail=detail):
                     self.conflicts += status == 409
                     self.rejected += status != 409

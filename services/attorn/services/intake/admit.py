@@ -54,9 +54,10 @@ async def admit(
     began = time_ns() if traces.is_on() else 0
     recorded = await record(streams, list(facts.values()))
     for index, reply in zip(facts, recorded, strict=True):
-        answer = answers[index] = problem(reply) if isinstance(reply, Refused) else reply
+        told = problem(reply) if isinstance(reply, Refused) else reply
+        answers[index] = told
         if began:
-            event, outcome = facts[index].event, metrics.outcome(answer)
+            event, outcome = facts[index].event, metrics.outcome(told)
             about = {"attorn.type": event.type, "attorn.stream": event.subject, "attorn.outcome": outcome}
             traces.mark("fact", event.traceparent, began, time_ns(), **about)
     for body, answer in zip(bodies, answers, strict=True):

@@ -20,6 +20,7 @@ class MemoryLedger:
         self._log: list[Recorded] = []
         self._streams: dict[str, list[Recorded]] = {}
         self._facts: dict[str, Recorded] = {}
+        self._newest: dict[str, int] = {}
         self._grown = asyncio.Event()
 
     async def append(self, stream: str, expected: int, entries: Sequence[Entry]) -> int:
@@ -59,6 +60,7 @@ class MemoryLedger:
             recorded = Recorded(len(self._log) + 1, now, event, entry.body)
             self._log.append(recorded)
             stream.append(recorded)
+            self._newest[append.stream.partition("/")[0]] = recorded.position
             if id := fact_id(entry.event):
                 self._facts[id] = recorded
         self._grown.set()
@@ -71,8 +73,7 @@ class MemoryLedger:
 
     async def last(self, kind: str = "") -> int:
         subjects.events(kind)
-        newest = (recorded for recorded in reversed(self._log) if not kind or recorded.stream.startswith(f"{kind}/"))
-        return next((recorded.position for recorded in newest), 0)
+        return self._newest.get(kind, 0) if kind else len(self._log)
 
     async def follow(self, after: int = 0, kinds: Sequence[str] = ()) -> AsyncGenerator[Page, None]:
         wanted = tuple(f"{kind}/" for kind in kinds)

@@ -6,7 +6,6 @@ rebuild, and nothing again after a restart; what is missed is asked for. Who nee
 
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import cache
 from typing import Any, Final, get_type_hints
 
 import msgspec
@@ -66,10 +65,12 @@ async def _tell(nc: Client, view: View, position: int, rows: Sequence[tuple[Any,
 
 
 def _shown(view: View, row: Any) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in _columns(view.Row)}
+    columns = _COLUMNS.get(view.Row)
+    if columns is None:
+        # What is JSON of any shape is the fold's own memory, such as the state that the rules go by.
+        hints = get_type_hints(view.Row).items()
+        columns = _COLUMNS[view.Row] = tuple(name for name, type in hints if type is not msgspec.Raw)
+    return {name: getattr(row, name) for name in columns}
 
 
-@cache
-def _columns(row: type[Any]) -> tuple[str, ...]:
-    # What is JSON of any shape is the fold's own memory, such as the state that the rules go by.
-    return tuple(name for name, type in get_type_hints(row).items() if type is not msgspec.Raw)
+_COLUMNS: Final[dict[type, tuple[str, ...]]] = {}

@@ -28,7 +28,7 @@ from attorn.projections.store.sqlite import MEMORY, Snapshot, SQLiteViews, evolv
 from attorn.services import traces
 
 BATCH: Final = 1_000
-"""How many events are one transaction: some 20 to 50 ms, in which nothing else is done."""
+"""How many events are folded at once: some 20 to 50 ms, in which nothing else is done."""
 
 LONG_QUESTIONS_MAX: Final = 2
 """How many long questions are answered at once; the others wait for their turn."""
@@ -122,7 +122,7 @@ class Projector:
                     is_news = self.position >= self._head
                     some = self._ahead[: BATCH if is_news else min(BATCH, self._head - self.position)]
                     self.store.changes = [] if is_news and tell is not None else None
-                    self._fold(some)
+                    self._fold(some, later=not is_news)
                     self._ahead = self._ahead[len(some) :]
                     # What a crash, or an end, keeps from being told here is never told: the rows are in the file.
                     if tell is not None and self.store.changes:
@@ -202,9 +202,9 @@ class Projector:
         async with self._turns:
             await index(self.store)
 
-    def _fold(self, page: Sequence[Recorded]) -> None:
+    def _fold(self, page: Sequence[Recorded], *, later: bool) -> None:
         began = time_ns() if traces.is_on() else 0
-        poison = self.store.apply(page)
+        poison = self.store.apply(page, later=later)
         if began:
             for each in page:
                 about = {"attorn.position": each.position, "attorn.type": each.event.type}
@@ -221,22 +221,32 @@ class Projector:
 
 def pinned(directory: Directory) -> Directory:
     """The directory as it is now, for another thread: whatever is evolved meanwhile, it stays."""
-    return _copied(directory)
+    copied: Directory = _copied(directory)
+    return copied
 
 
-def _copied(struct: Any) -> Any:
-    # What it is made of are numbers, immutable entries, and dictionaries and sets of such; these alone are evolved.
-    own = {name: getattr(struct, name) for name in struct.__struct_fields__}
-    for name, value in own.items():
-        if isinstance(value, dict | set | list):
-            own[name] = value.copy()
-        elif isinstance(value, msgspec.Struct) and not value.__struct_config__.frozen:
-            own[name] = _copied(value)
-    return type(struct)(**own)
+def _copied(value: Any) -> Any:
+    # What a directory is made of are numbers, immutable entries, and what holds them; only what holds them is evolved.
+    if isinstance(value, dict):
+        return {key: _copied(each) for key, each in value.items()} if _holds(value) else value.copy()
+    if isinstance(value, set | list):
+        return value.copy()
+    if isinstance(value, msgspec.Struct) and not value.__struct_config__.frozen:
+        return type(value)(**{name: _copied(getattr(value, name)) for name in value.__struct_fields__})
+    return value
+
+
+def _holds(value: dict[Any, Any]) -> bool:
+    # All that is in one dictionary is of one kind.
+    first = next(iter(value.values()), None)
+    return isinstance(first, dict | set | list) or (
+        isinstance(first, msgspec.Struct) and not first.__struct_config__.frozen
+    )
 
 
 async def index(store: SQLiteViews) -> None:
     """Make the indexes of `store` in a thread; nothing is to be folded into it meanwhile."""
+    store.write()
     if store.path == MEMORY:
         store.index()
         return

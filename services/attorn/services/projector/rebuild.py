@@ -116,7 +116,7 @@ class _Refold:
             if not self._ahead:
                 self._ahead = (await anext(self._pages)).recorded
                 continue
-            self.store.apply(self._ahead[: min(BATCH, behind)])
+            self.store.apply(self._ahead[: min(BATCH, behind)], later=True)
             self._ahead = self._ahead[min(BATCH, behind) :]
             self._job.position = self.store.position
             await give_way()

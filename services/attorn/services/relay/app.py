@@ -88,7 +88,7 @@ class _Answer(msgspec.Struct, frozen=True):
 class Progress:
     """How far a relay has come, for whoever looks: `trouble` is what it waits for, if it does, and cannot help.
 
-    `writes`: it is the one that writes to the feed; the others stand by.
+    `writes`: it writes to the feed what comes, unless another one is faster; then it stands by.
     """
 
     def __init__(self) -> None:

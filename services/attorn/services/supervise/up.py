@@ -35,7 +35,9 @@ class UpOptions:
 
     `provision` gets the URL of NATS and makes the streams. In `services` and `projector` (command lines; empty for
     none), `{nats_url}` and `{data}` are replaced; both processes also get them as ATTORN_NATS_URL and ATTORN_DATA, and
-    print READY when they are. `port` 0 is any free one. `monitor_port` turns the HTTP monitoring of nats-server on.
+    print READY when they are. `metrics`, a host and a port, is where the services say how they are, the projector at
+    the next port, both at free ones when it is 0. `log_format` is text or json. `port` 0 is any free one.
+    `monitor_port` turns the HTTP monitoring of nats-server on.
     `sync_interval` other than `always` loses acknowledged events in a power cut.
     """
 
@@ -45,6 +47,8 @@ class UpOptions:
     port: int = 4222
     monitor_port: int | None = None
     sync_interval: str = "always"
+    metrics: tuple[str, int] | None = None
+    log_format: str | None = None
     services: Sequence[str] = SERVICES
     projector: Sequence[str] = PROJECTOR
 
@@ -102,17 +106,41 @@ async def _start(
     await supervisor.start(server.child(descriptors=(held,)))
     say(f"NATS at {server.url}")
     await options.provision(server.url)
-    environment = {"ATTORN_NATS_URL": server.url, "ATTORN_DATA": str(data), "PYTHONUNBUFFERED": "1"}
-    children = [
-        Child(
-            name=name,
-            argv=[word.replace("{nats_url}", server.url).replace("{data}", str(data)) for word in argv],
-            environment=environment,
-        )
-        for name, argv in (("services", options.services), ("projector", options.projector))
-        if argv
-    ]
-    await supervisor.start(*children)
+    parts = {"services": options.services, "projector": options.projector}
+    seen = observed([name for name, argv in parts.items() if argv], options.metrics, options.log_format)
+    for line in told(options.metrics, list(seen)):
+        say(line)
+    await supervisor.start(*(child(name, parts[name], more, server.url, data) for name, more in seen.items()))
+
+
+def child(name: str, argv: Sequence[str], more: Sequence[str], nats_url: str, data: Path) -> Child:
+    """One of attorn's own processes, as `services` and `projector` of the options have its command line."""
+    return Child(
+        name=name,
+        argv=[*(word.replace("{nats_url}", nats_url).replace("{data}", str(data)) for word in argv), *more],
+        environment={"ATTORN_NATS_URL": nats_url, "ATTORN_DATA": str(data), "PYTHONUNBUFFERED": "1"},
+    )
+
+
+def observed(names: Sequence[str], metrics: tuple[str, int] | None, log_format: str | None) -> dict[str, list[str]]:
+    """What each process is told besides: where it says how it is, at a port of its own, and how it writes its log."""
+    found: dict[str, list[str]] = {}
+    for number, name in enumerate(names):
+        found[name] = ["--log-format", log_format] if log_format is not None else []
+        if metrics is not None:
+            host, port = metrics
+            found[name] += ["--metrics", f"{host}:{port + number if port else 0}"]
+    return found
+
+
+def told(metrics: tuple[str, int] | None, names: Sequence[str]) -> list[str]:
+    """Where an operator finds what `observed` has made."""
+    if metrics is None:
+        return []
+    host, port = metrics
+    if not port:
+        return ["metrics at free ports; the log of each process says which"]
+    return ["metrics at " + ", ".join(f"http://{host}:{port + n}/metrics ({name})" for n, name in enumerate(names))]
 
 
 @contextmanager
