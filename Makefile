@@ -11,7 +11,7 @@ sources := contracts projections services
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults slow check requirements bench-append bench-import bench-replay lock clean
+.PHONY: help demo test faults slow planted check requirements bench-append bench-import bench-replay lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo 'make test          the tests, but for those that are slow or inject faults'
 	@echo 'make faults        the tests that kill and restart real processes'
 	@echo 'make slow          the tests that take long'
+	@echo 'make planted       faults in the models, planted one by one, each caught by the tests'
 	@echo 'make check         style, types, layout, generated files'
 	@echo 'make requirements  the rows of the requirements that have a passing test'
 	@echo 'make bench-append  commands a second, against eventsourcing on SQLite and PostgreSQL'
@@ -37,6 +38,9 @@ test: $(VENV)/.installed
 # pytest ends with 5 when no test carries the marker: that is no failure.
 faults slow: $(VENV)/.installed
 	$(pytest) -m $@ || { code=$$?; [ $$code -eq 5 ] && echo 'no test carries the marker $@ yet' || exit $$code; }
+
+planted: $(VENV)/.installed
+	@$(python) tools/planted_faults.py $(FAULTS)
 
 check: $(VENV)/.installed
 	$(bin)/ruff check .

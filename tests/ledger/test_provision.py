@@ -1,6 +1,5 @@
 """Provisioning makes the streams, mends what can be mended without loss, and refuses the rest: on a real server."""
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -8,7 +7,7 @@ from nats.aio.client import Client
 
 from attorn.contracts.refusal import Unavailable
 from attorn.services.ledger.jetstream import JetStreamLedger
-from attorn.services.provision import ProvisionRefused, provision, streams
+from attorn.services.provision import NO_STORE, ProvisionRefused, provision, streams
 from attorn.services.supervise.server import Broker
 from sample_log import ask, connected, entries
 
@@ -52,25 +51,21 @@ async def test_what_is_missing_is_made(empty_nats: Client) -> None:
     assert (await config(empty_nats, "ATTORN_IN"))["retention"] == "workqueue"
 
 
-async def test_a_stream_is_made_once_its_place_is_cleared(fresh_nats: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Of a stream that was deleted a moment ago something is left for a while where the files of the new one are to be.
+async def test_what_a_deleted_stream_leaves_behind_is_waited_for(fresh_nats: Broker) -> None:
     place = fresh_nats.data / "nats" / "jetstream" / "$G" / "streams" / "ATTORN_FEED"
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_text("")
-    async with connected(fresh_nats.url) as (nc, _):
-        making = asyncio.create_task(provision(nc))
-        await asyncio.sleep(0.3)
-        assert not making.done()
-        place.unlink()
-        assert "stream ATTORN_FEED is new" in [str(each) for each in await making]
 
-        # What stays there is told.
-        monkeypatch.setattr("attorn.services.provision.GONE_S", 0.1)
-        (place.parent / "ATTORN_QUARANTINE_2").write_text("")
-        settings = streams()["ATTORN_QUARANTINE"] | {"subjects": ["elsewhere"]}
-        monkeypatch.setattr("attorn.services.provision.streams", lambda replicas: {"ATTORN_QUARANTINE_2": settings})
-        with pytest.raises(Unavailable, match="ATTORN_QUARANTINE_2: error creating store"):
-            await provision(nc)
+    def leave() -> None:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text("")
+
+    async with connected(fresh_nats.url) as (nc, _):
+        leave()
+        refused = await ask(nc, "STREAM.CREATE.ATTORN_FEED", {"name": "ATTORN_FEED", **streams()["ATTORN_FEED"]})
+        assert refused["error"]["err_code"] == NO_STORE, refused
+
+        leave()
+        assert "stream ATTORN_FEED is new" in [str(each) for each in await provision(nc)]
+        assert not place.is_file()
 
 
 async def test_a_second_time_changes_nothing(empty_nats: Client) -> None:

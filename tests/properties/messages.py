@@ -79,8 +79,16 @@ _SAID: Final[Mapping[tuple[type, str], Sequence[Any]]] = {
     (LedgerPayloadErased, "positions"): ((1,),),
     (ids.Money, "currency"): ("EUR",),
 }
-_CHANGES: Final = ({"title": "Another"}, {"priority": "high"}, {"accountable": "ben"}, {"review_policy": None}, {"due_at": None})
-_FINDINGS: Final = tuple(f"{rule}@{at}" for rule in ("hidden-work", "self-review", "accountable-human") for at in (18, 24))
+_CHANGES: Final = (
+    {"title": "Another"},
+    {"priority": "high"},
+    {"accountable": "ben"},
+    {"review_policy": None},
+    {"due_at": None},
+)
+_FINDINGS: Final = tuple(
+    f"{rule}@{at}" for rule in ("hidden-work", "self-review", "accountable-human") for at in (18, 24)
+)
 _OFTEN: Final = [event for event in EVENTS if event.__module__.rpartition(".")[2] in (
     "accountability", "claim", "delegation", "execution", "output", "review", "escalation", "work",
 )]  # fmt: skip

@@ -1,4 +1,4 @@
-"""What somebody would do next: messages that have a chance to be carried out, since most that are made at random have none.
+"""What somebody would do next: messages that have a chance to be carried out, which most that are random have not.
 
 They are read from the state that the rules go by. That is only to propose them; what comes of it the model judges.
 """
@@ -82,7 +82,7 @@ _OPEN: Final = ("granted", "accepted")
 
 def moves(id: str, work: Any, at: datetime) -> list[list[Move]]:
     """What may well be done next to a work item, by concern; `work` is its state, None of an item that there is not."""
-    w = {"work_id": id}
+    w: dict[str, Any] = {"work_id": id}
     if work is None or work.definition is None:
         return [[*_of_definition(w)]]
     found = (
@@ -90,6 +90,8 @@ def moves(id: str, work: Any, at: datetime) -> list[list[Move]]:
         _of_delegations(w, work, at),
         _of_executions(w, work),
         _of_outputs(w, work),
+        _of_reviews(w, work),
+        _of_reviews(w, work),
         _of_escalations(w, work),
         _of_itself(w, work),
         _of_itself(w, work),
@@ -99,23 +101,21 @@ def moves(id: str, work: Any, at: datetime) -> list[list[Move]]:
 
 def happy(by_whom: str = "bot") -> Iterator[Move]:
     """How it goes when all goes well, from the definition to the end."""
-    w = {"work_id": "W-1"}
+    w: dict[str, Any] = {"work_id": "W-1"}
     made = Output(output_id="O-1", dig=DIGESTS[0], name="refund")
     yield DefineWork(**w, title="Refund", accountable="ana", process="refunds", acceptance_criteria=(CRITERION,)), "ana"
-    wide = DelegateWork(
-        **w, delegation_id="D-1", delegate=by_whom, autonomy="act", may_subdelegate=True, max_depth=2
-    )
+    wide = DelegateWork(**w, delegation_id="D-1", delegate=by_whom, autonomy="act", may_subdelegate=True, max_depth=2)
     yield wide, "ana"
     yield StartExecution(**w, execution_id="E-1"), by_whom
     yield ExecuteWork(**w, execution_id="E-1", result="completed", outputs=(made,)), by_whom
-    verdict = {"review_id": "E-1-R1", "output_id": "O-1", "output_dig": DIGESTS[0]}
-    yield ReviewWork(**w, **verdict, verdict="approved"), "ben"  # type: ignore[arg-type]
+    verdict: dict[str, Any] = {"review_id": "E-1-R1", "output_id": "O-1", "output_dig": DIGESTS[0]}
+    yield ReviewWork(**w, **verdict, verdict="approved"), "ben"
     yield VerifyWork(**w, criteria=(CriterionVerdict(id="q-1", result="passed"),)), "ana"
     yield ReleaseOutput(**w, output_id="O-1"), "ana"
     yield CompleteWork(**w), "ana"
 
 
-def _of_definition(w: dict[str, str]) -> Iterator[Move]:
+def _of_definition(w: dict[str, Any]) -> Iterator[Move]:
     whats: tuple[dict[str, Any], ...] = (
         {"process": "refunds"}, {"review_policy": "check"}, {"parent_id": "W-1"}, {"dedup_key": "same"},
         {"depends_on": ("W-1",)},
@@ -125,7 +125,7 @@ def _of_definition(w: dict[str, str]) -> Iterator[Move]:
         yield WorkDefined(title="Refund", accountable="ben"), "erp"
 
 
-def _of_itself(w: dict[str, str], work: Any) -> Iterator[Move]:
+def _of_itself(w: dict[str, Any], work: Any) -> Iterator[Move]:
     for on in work.dependencies:
         yield SatisfyDependency(**w, on=on), "ana"
     yield (ResumeWork(**w) if "suspended" in work.life.pauses else SuspendWork(**w)), "ana"
@@ -176,7 +176,7 @@ BESIDE: Final = ([*_of_claims()], [*_of_participants()])
 """What may be done besides, to claims and to those who take part."""
 
 
-def _of_people(w: dict[str, str]) -> Iterator[Move]:
+def _of_people(w: dict[str, Any]) -> Iterator[Move]:
     for to in PEOPLE[1:]:
         yield OfferAccountability(**w, to=to), "ana"
         yield TransferAccountability(**w, to=to), to
@@ -185,25 +185,25 @@ def _of_people(w: dict[str, str]) -> Iterator[Move]:
     yield AcceptHandover(**w, handover_id="H-1"), "ben"
 
 
-def _of_delegations(w: dict[str, str], work: Any, at: datetime) -> Iterator[Move]:
+def _of_delegations(w: dict[str, Any], work: Any, at: datetime) -> Iterator[Move]:
     for id in ("D-1", "D-2", "D-3"):
         held = work.delegations.get(id)
         if held is None:
             for agent in AGENTS:
-                wide = {"delegate": agent, "delegation_id": id, "autonomy": "act"}
-                yield DelegateWork(**w, **wide, may_subdelegate=True, max_depth=2), "ana"  # type: ignore[arg-type]
+                wide: dict[str, Any] = {"delegate": agent, "delegation_id": id, "autonomy": "act"}
+                yield DelegateWork(**w, **wide, may_subdelegate=True, max_depth=2), "ana"
                 until = at + timedelta(seconds=30)
-                yield DelegateWork(**w, **wide, valid_until=until, may_subdelegate=True, max_depth=1), "ana"  # type: ignore[arg-type]
-                yield DelegateWork(**w, **wide, budget=Budget(actions=1), max_uses=1), "ana"  # type: ignore[arg-type]
+                yield DelegateWork(**w, **wide, valid_until=until, may_subdelegate=True, max_depth=1), "ana"
+                yield DelegateWork(**w, **wide, budget=Budget(actions=1), max_uses=1), "ana"
             continue
         other, by = ("scout", "bot") if held.terms.delegate == "bot" else ("bot", "scout")
         for child in ("D-2", "D-3"):
             if child not in work.delegations:
-                passed = {"delegate": other, "delegation_id": child, "parent_id": id}
+                passed: dict[str, Any] = {"delegate": other, "delegation_id": child, "parent_id": id}
                 yield DelegateWork(**w, **passed), by
                 yield DelegateWork(**w, **passed, autonomy="act"), by
-                yield WorkDelegated(delegator=by, autonomy="act", **passed), "erp"  # type: ignore[arg-type]
-        named = {**w, "delegation_id": id}
+                yield WorkDelegated(delegator=by, autonomy="act", **passed), "erp"
+        named: dict[str, Any] = {**w, "delegation_id": id}
         if held.status in _OPEN:
             yield AcceptDelegation(**named), held.terms.delegate
             yield SuspendDelegation(**named), "ana"
@@ -213,59 +213,65 @@ def _of_delegations(w: dict[str, str], work: Any, at: datetime) -> Iterator[Move
         yield ResumeDelegation(**named), "ana"
 
 
-def _of_executions(w: dict[str, str], work: Any) -> Iterator[Move]:
+def _of_executions(w: dict[str, Any], work: Any) -> Iterator[Move]:
     for id in ("E-1", "E-2", "E-3"):
         running = work.executions.get(id)
         if running is None:
             for who in (*AGENTS, "ben"):
                 yield StartExecution(**w, execution_id=id), who
                 yield ExecutionStarted(execution_id=id, executor=who), "erp"
-            yield StartExecution(**w, execution_id=id, claim_id="C-1"), "bot"
+            for claim in ("C-1", "C-2"):
+                yield StartExecution(**w, execution_id=id, claim_id=claim), "bot"
         elif running.ended is None:
-            e = {**w, "execution_id": id}
+            e: dict[str, Any] = {**w, "execution_id": id}
             for dig in DIGESTS:
                 made = Output(output_id="O-1", dig=dig, name="refund")
-                yield ExecuteWork(**e, result="completed", outputs=(made,)), running.executor  # type: ignore[arg-type]
+                yield ExecuteWork(**e, result="completed", outputs=(made,)), running.executor
                 yield ProduceOutput(work_id=w["work_id"], output=made, execution_id=id), running.executor
-            yield ExecuteWork(**e, result="failed"), running.executor  # type: ignore[arg-type]
-            yield RecordAction(**e, tool="refund", side_effect=True), running.executor  # type: ignore[arg-type]
+            yield ExecuteWork(**e, result="failed"), running.executor
+            yield RecordAction(**e, tool="refund", side_effect=True), running.executor
             yield RequireInput(**e, request_id="I-1", from_="ana", question="Really?"), running.executor
             yield ProvideInput(work_id=w["work_id"], request_id="I-1", response="accept"), "ana"
 
 
-def _of_outputs(w: dict[str, str], work: Any) -> Iterator[Move]:
+def _of_outputs(w: dict[str, Any], work: Any) -> Iterator[Move]:
     for id, made in work.outputs.items():
-        o = {"output_id": id, "output_dig": made.output.dig}
+        o: dict[str, Any] = {"output_id": id, "output_dig": made.output.dig}
         yield ReleaseOutput(**w, output_id=id), "ana"
         yield OutputReleased(output_id=id), "erp"
         yield WithdrawOutput(**w, output_id=id), "ana"
         yield RequestReview(**w, **o, review_id="R-1"), "ana"
-        for review, asked in work.reviews.items():
-            if asked.status != "open":
-                continue
-            r = {**o, "review_id": review}
-            for who in (*PEOPLE, "bot"):
-                yield ReviewWork(**w, **r, verdict="approved"), who  # type: ignore[arg-type]
-                yield WorkReviewed(**r, verdict="approved", reviewer=who, policy=asked.request.policy), "erp"  # type: ignore[arg-type]
-                new = Output(output_id=id, dig=DIGESTS[made.output.dig == DIGESTS[0]])
-                yield ReviewWork(**w, **r, verdict="edited", new_output=new), who  # type: ignore[arg-type]
-            yield ReviewWork(**w, **r, verdict="waived", authority="agreed"), "carla"  # type: ignore[arg-type]
-            yield ReviewWork(**w, **r, verdict="changes_requested"), "ben"  # type: ignore[arg-type]
-            yield ClaimReview(**w, review_id=review), "ben"
 
 
-def _of_escalations(w: dict[str, str], work: Any) -> Iterator[Move]:
-    x = {**w, "escalation_id": "X-1"}
+def _of_reviews(w: dict[str, Any], work: Any) -> Iterator[Move]:
+    for review, asked in work.reviews.items():
+        id = asked.request.output_id
+        if asked.status != "open" or id not in work.outputs:
+            continue
+        dig = work.outputs[id].output.dig
+        r: dict[str, Any] = {"review_id": review, "output_id": id, "output_dig": dig}
+        new = Output(output_id=id, dig=DIGESTS[dig == DIGESTS[0]])
+        for who in ("ben", "carla", *work.outputs[id].makers, *asked.request.excluded):
+            yield ReviewWork(**w, **r, verdict="approved"), who
+            yield WorkReviewed(**r, verdict="approved", reviewer=who, policy=asked.request.policy), "erp"
+            yield ReviewWork(**w, **r, verdict="edited", new_output=new), who
+        yield ReviewWork(**w, **r, verdict="waived", authority="agreed"), "carla"
+        yield ReviewWork(**w, **r, verdict="changes_requested"), "ben"
+        yield ClaimReview(**w, review_id=review), "ben"
+
+
+def _of_escalations(w: dict[str, Any], work: Any) -> Iterator[Move]:
+    x: dict[str, Any] = {**w, "escalation_id": "X-1"}
     known = work.escalations.get("X-1")
     if known is None:
         for blocking in (True, False):
-            yield EscalateWork(**x, reason="exception", context=CONTEXT, blocking=blocking), "bot"  # type: ignore[arg-type]
-        yield EscalateWork(**x, reason="decision_needed", context=CONTEXT), "ana"  # type: ignore[arg-type]
+            yield EscalateWork(**x, reason="exception", context=CONTEXT, blocking=blocking), "bot"
+        yield EscalateWork(**x, reason="decision_needed", context=CONTEXT), "ana"
     elif known.is_open:
         yield AcknowledgeEscalation(**x), "ben"
         yield UnacknowledgeEscalation(**x), "ana"
         yield AdvanceEscalation(**x), "ana"
         yield AnswerEscalation(**x, decision="Take it back"), "ana"
-        yield ResolveEscalation(**x, outcome="returned"), "ana"  # type: ignore[arg-type]
+        yield ResolveEscalation(**x, outcome="returned"), "ana"
     else:
         yield ReopenEscalation(**x), "ana"

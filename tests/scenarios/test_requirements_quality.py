@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import pytest_asyncio
 
@@ -305,14 +306,15 @@ async def test_who_works_by_an_old_version_is_listed_at_once_and_found_after_its
     assert time.monotonic() - begun <= 1.0
     assert [(one["agent"], one["version"], one["newest"]) for one in late] == [("quill", 1, 2), ("quota", 1, 2)]
     await asyncio.sleep(0.3)
-    started = await at.done("quill", "execution.start", work_id="Q-move-3", execution_id="x-1", process_version=1)
-    assert "drift" in {breach.rule for breach in started.warnings}
+    # At the command door it is recorded all the same: what was begun under a version may be finished, and is found.
+    started = [await at.done("quill", "execution.start", work_id="Q-move-3", execution_id="x-1", process_version=1)]
     for number in range(3):
         told = await at.fact(f"work/Q-move-{number}", "execution.started", source="qsys", execution_id="x-1",
                              executor="quill", delegation_id=f"D-Q-move-{number}", process_version=1)  # fmt: skip
         assert "drift" in {breach.rule for breach in told.warnings}
-        found = (await at.ask("findings", work=f"Q-move-{number}"))["findings"]
-        assert "drift" in {one["rule"] for one in found if one["position"] == told.position}
+        started.append(told)
+    found = (await at.ask("findings", rule="drift", limit=1_000))["findings"]
+    assert {one["position"] for one in found} >= {each.position for each in started}
 
 
 @pytest.mark.requirement("002-11")
@@ -351,9 +353,9 @@ async def test_every_number_is_the_same_after_a_rebuild_from_the_first_event(at:
         ("bottleneck", {"limit": 200}), ("completions", {}), ("process_coverage", {}), ("span", {}), ("outcomes", {}),
     ]  # fmt: skip
     before = [await at.ask(question, **asked) for question, asked in questions]
-    said = await at.nc.request("attorn.q.projector.rebuild", b'{"wait": 60}', timeout=70)
-    print(said.data)
-    said = await at.nc.request("attorn.q.projector.verify", b'{"wait": 60}', timeout=70)
-    print(said.data)
+    for job in ("rebuild", "verify"):
+        said = await at.nc.request(f"attorn.q.projector.{job}", b'{"wait": 60}', timeout=70)
+        done = msgspec.json.decode(said.data)["result"]
+        assert done["state"] == "done" and {"board", "activity", "controls"} <= {one["view"] for one in done["views"]}
+        assert all(one["equal"] and one["live"] == one["rebuilt"] for one in done["views"])
     assert [await at.ask(question, **asked) for question, asked in questions] == before
-    assert 0

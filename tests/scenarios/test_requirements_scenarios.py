@@ -1,5 +1,5 @@
-"""Five ways in which people and agents work together, each told on a running attorn from beginning to end, and at its end
-what the views say of it."""
+"""Five ways in which people and agents work together, each told on a running attorn from beginning to end, with
+what the views say of it then."""
 
 from collections.abc import AsyncIterator
 

@@ -7,6 +7,7 @@ items: how often each was reopened or changed hands, and how long nothing happen
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -58,7 +59,14 @@ from attorn.projections.lifecycle import ENDED, Lifecycle, step
 NAME = "board"
 VERSION = 3
 EVENTS: Final[frozenset[type] | None] = None
-INDEXES = (("state", "process"), ("process",), ("named",), ("executor",), ("due_at",))
+# A page is in order of the keys: with the key in the index, it is read from its own place, however many there are.
+INDEXES = (
+    ("state", "key", "process"),
+    ("process", "key", "state"),
+    ("named", "key", "state"),
+    ("executor", "key", "state"),
+    ("due_at",),
+)
 
 GAP = timedelta(days=7)
 """A longer time in which nothing happened to an item is kept as a gap."""
@@ -325,6 +333,18 @@ _TAKEN: Final[dict[type, Callable[[Row, Any, datetime, _Changes, _Changes], None
 def actions(row: Row) -> tuple[str, ...]:
     """The verbs of the commands that the state machine has a way for now; who may give them is another question."""
     life = row.kept.life
+    # What is allowed depends on whether anything is open, not on what it is: all items have few answers between them.
+    alike = Lifecycle(life.state, 1, life.back, _ANY[: len(life.inputs)], _ANY[: len(life.blockers)],
+                      _ANY_REVIEW[: len(life.reviews)], life.pauses, _ANY[: len(life.executions)])  # fmt: skip
+    return _actions(alike, row.defined_at is not None, bool(row.open_inputs), bool(row.open_escalations))
+
+
+_ANY: Final = ("any",)
+_ANY_REVIEW: Final = (("any", 1),)
+
+
+@lru_cache(maxsize=4_096)
+def _actions(life: Lifecycle, is_defined: bool, is_asked: bool, is_escalated: bool) -> tuple[str, ...]:
     verbs = {verb for verb, payload in _LEADING.items() if step(life, payload).allowed}
     verbs |= _ALWAYS
     if life.state not in ENDED:
@@ -337,11 +357,11 @@ def actions(row: Row) -> tuple[str, ...]:
         verbs.add("output.release")
     if life.reviews:
         verbs |= _WHILE_REVIEWED
-    if row.defined_at is None:
+    if not is_defined:
         verbs.add("work.define")
-    if not row.open_inputs:
+    if not is_asked:
         verbs.discard("execution.provide_input")
-    if row.open_escalations:
+    if is_escalated:
         verbs |= _WHILE_ESCALATED
     return tuple(sorted(verbs))
 

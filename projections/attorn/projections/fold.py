@@ -22,6 +22,9 @@ class View(Protocol):
 
     A view may say `NEW = True`: its keys come once, as a rule. Then its rows are written without being looked for, and
     only where one is there already is the page folded once more, with what was there.
+
+    A view may have `more(row, recorded)`: which other rows an event touches, by what the first row of its `keys` says
+    before it. What it says of rows that are not there does no harm.
     """
 
     @property
@@ -61,6 +64,18 @@ class Rows(Protocol):
         self, row: type[R], where: str = "", parameters: Sequence[Any] = (), order: str = "", limit: int | None = None
     ) -> list[R]:
         """The rows for which the SQL condition `where` holds; columns are the Row's fields, values are `?`."""
+        ...
+
+    def values(
+        self,
+        row: type[R],
+        columns: Sequence[str],
+        where: str = "",
+        parameters: Sequence[Any] = (),
+        order: str = "",
+        limit: int | None = None,
+    ) -> list[Sequence[Any]]:
+        """As `select`, but of each row only these columns, as values: for who shows few of many."""
         ...
 
     def count(self, row: type[R], where: str = "", parameters: Sequence[Any] = ()) -> int: ...

@@ -1,6 +1,7 @@
 """Visibility: what waits for whom, by deadline: reviews, questions, decisions, escalations, handovers, offers.
 
-A row is there while its thing waits, and goes when it is settled. Things are found by whom they are addressed to, so
+A row is there while its thing waits, and goes when it is settled, or when the item comes to its end: only escalations
+and offers of accountability outlive that. Things are found by whom they are addressed to, so
 that a page of one person's costs the same however much waits for others. Who comes in for somebody, by role, as
 successor or as substitute, is resolved through the directory when it is asked.
 """
@@ -26,13 +27,14 @@ from attorn.contracts.delegation import (
 from attorn.contracts.envelope import Recorded
 from attorn.contracts.execution import ExecutionInputProvided, ExecutionInputRequired
 from attorn.contracts.handover import HandoverAccepted, HandoverDeclined, HandoverExpired, HandoverOffered
+from attorn.contracts.work import WorkCancelled, WorkCompleted, WorkFailed, WorkSuperseded
 
 NAME = "inbox"
-VERSION = 1
+VERSION = 2
 INDEXES = (("addressed", "turn"),)
 
 Kind: TypeAlias = Literal[
-    "review", "input", "decision", "escalation", "handover", "accountability", "delegation", "member"
+    "review", "input", "decision", "escalation", "handover", "accountability", "delegation", "member", "item"
 ]
 
 ANYBODY: Final = "reviewer"
@@ -45,7 +47,9 @@ ANSWERING: Final = "?"
 class Row(msgspec.Struct, frozen=True, gc=False):
     """One thing that waits; or, under `member/…`, that somebody is among several who are addressed together.
 
-    `addressed` is a participant or a role, or a digest of several, each of whom has a `member` row that leads there.
+    Under `item/…` are the keys of what has begun to wait and ends with the item at the latest, as `to`; some of it may
+    be settled already. `addressed` is a participant or a role, or a digest of several, each of whom has a `member` row
+    that leads there; null is nobody.
     `turn` is the place in line: the deadline, then the position. `to` is everybody who could act, whoever has claimed
     it meanwhile, null where that is `addressed` itself; `rungs` are those of an escalation's ladder. `required`
     verdicts are still wanted of a review, by nobody in `excluded`.
@@ -53,7 +57,7 @@ class Row(msgspec.Struct, frozen=True, gc=False):
 
     key: str
     kind: Kind
-    addressed: str
+    addressed: str | None
     turn: str = ""
     member: str | None = None
     work: str | None = None
@@ -84,7 +88,7 @@ def together(to: tuple[str, ...]) -> str:
 
 def addressees(row: Row) -> tuple[str, ...]:
     """Everybody who could act, participants and roles."""
-    return row.to if row.to is not None else (row.addressed,)
+    return row.to if row.to is not None else (row.addressed or "",)
 
 
 def turn(due_at: datetime | None, position: int) -> str:
@@ -95,19 +99,30 @@ def turn(due_at: datetime | None, position: int) -> str:
 
 
 def keys(recorded: Recorded) -> tuple[str, ...]:
-    """The thing that begins or ceases to wait, and the members of those whom it is addressed to."""
+    """The thing that begins or ceases to wait, with its item, and the members of those whom it is addressed to."""
     event = recorded.event
+    if event.data.__class__ in _ENDING:
+        return (f"item/{event.subject[5:]}",) if event.subject.startswith("work/") else ()
     found = _ABOUT.get(event.data.__class__)
     if found is None or not event.subject.startswith("work/"):
         return ()
-    kind, field = found
-    thing = f"{event.subject[5:]}/{kind}"
-    if field:
-        thing = f"{thing}/{getattr(event.data, field)}"
+    kind, thing = found[0], _thing(recorded)
+    item = () if kind in _OUTLIVING else (f"item/{event.subject[5:]}",)
     groups = _GROUPS.get(event.data.__class__)
     if groups is None:
-        return (thing,)
-    return (thing, *(key for to in groups(event.data) for key in _members(to)))
+        return (*item, thing)
+    return (*item, thing, *(key for to in groups(event.data) for key in _members(to)))
+
+
+def _thing(recorded: Recorded) -> str:
+    kind, field = _ABOUT[recorded.event.data.__class__]
+    thing = f"{recorded.event.subject[5:]}/{kind}"
+    return f"{thing}/{getattr(recorded.event.data, field)}" if field else thing
+
+
+def more(row: Row | None, recorded: Recorded) -> tuple[str, ...]:
+    """What ends with the item."""
+    return row.to or () if row is not None and recorded.event.data.__class__ in _ENDING else ()
 
 
 @lru_cache(maxsize=4_096)
@@ -124,11 +139,27 @@ def apply(row: Row | None, recorded: Recorded, key: str) -> Row | None:
         _, member, group = key.split("/")
         return Row(key, "member", group, member=member)
     data = recorded.event.data
+    if data.__class__ in _ENDING:
+        return None
+    if key.startswith("item/"):
+        return _item(row, recorded, key)
     begun = _BEGUN.get(data.__class__)
     if begun is not None:
         return begun(key, recorded, data)
     goes_on = _GOES_ON.get(data.__class__)
     return goes_on(row, data) if row is not None and goes_on is not None else None
+
+
+def _item(row: Row | None, recorded: Recorded, key: str) -> Row | None:
+    data = recorded.event.data
+    thing = _thing(recorded)
+    waiting = row.to or () if row is not None else ()
+    if data.__class__ in _BEGUN:
+        return row if thing in waiting else Row(key, "item", None, to=(*waiting, thing))
+    if data.__class__ in _GOES_ON or thing not in waiting:
+        return row
+    left = tuple(one for one in waiting if one != thing)
+    return Row(key, "item", None, to=left) if left else None
 
 
 # ---- what begins to wait
@@ -247,7 +278,7 @@ def _let_go(row: Row, data: escalation.EscalationUnacknowledged) -> Row:
 
 def _settled(row: Row, data: Any) -> Row:
     # An escalation can be opened again, and then waits for whom it waited for: its row stays, addressed to nobody.
-    return _replace(row, addressed="", claimed_by=None)
+    return _replace(row, addressed=None, claimed_by=None)
 
 
 def _reopened(row: Row, data: escalation.EscalationReopened) -> Row:
@@ -302,7 +333,10 @@ _GROUPS: Final[dict[type, Callable[[Any], Iterable[tuple[str, ...]]]]] = {
 }
 """Who is addressed together."""
 
-EVENTS: Final[frozenset[type]] = frozenset(_ABOUT)
+_ENDING: Final = frozenset({WorkCompleted, WorkFailed, WorkCancelled, WorkSuperseded})
+_OUTLIVING: Final = frozenset({"escalation", "accountability"})
+
+EVENTS: Final[frozenset[type]] = frozenset(_ABOUT) | _ENDING
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)

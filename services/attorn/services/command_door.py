@@ -9,7 +9,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import ExitStack
 from datetime import datetime
 from functools import lru_cache
 from time import perf_counter
@@ -103,7 +103,10 @@ def _beginning(
 
     async def begin(request: Request) -> None:
         await free.acquire()
-        task = asyncio.get_running_loop().create_task(carry_out(request, subscriber.lock))
+        # Held until it is answered: so long FastStream does not end.
+        unanswered = ExitStack()
+        unanswered.enter_context(subscriber.lock)
+        task = asyncio.get_running_loop().create_task(carry_out(request, unanswered))
         under_way.add(task)
         task.add_done_callback(end)
 
@@ -111,8 +114,7 @@ def _beginning(
         under_way.discard(task)
         free.release()
 
-    async def carry_out(request: Request, unanswered: AbstractContextManager[Any]) -> None:
-        # While it is held, FastStream does not end.
+    async def carry_out(request: Request, unanswered: ExitStack) -> None:
         with unanswered:
             told = reply(await answer(request))
             try:

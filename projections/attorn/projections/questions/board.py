@@ -1,7 +1,9 @@
 """Visibility: the work items as they are, as they were, and counted."""
 
+import heapq
 from collections import Counter
 from datetime import datetime
+from itertools import islice
 from typing import Any, Final, get_args
 
 import msgspec
@@ -125,8 +127,9 @@ def board_items(rows: Rows, directory: Directory, asked: AskBoard) -> Board:
             conditions.append(f"{column} = ?")
             parameters.append(value)
     if asked.open is not None:
-        conditions.append(f"state {'NOT IN' if asked.open else 'IN'} ({marks(FINISHED)})")
-        parameters += FINISHED
+        some = UNFINISHED if asked.open else FINISHED
+        conditions.append(f"state IN ({marks(some)})")
+        parameters += some
     if asked.overdue_at is not None:
         conditions.append(f"due_at <= ? AND state NOT IN ({marks(FINISHED)})")
         parameters += [asked.overdue_at, *FINISHED]
@@ -135,8 +138,18 @@ def board_items(rows: Rows, directory: Directory, asked: AskBoard) -> Board:
         conditions.append(where)
         parameters += more
     where = " AND ".join(conditions)
-    behind = " AND ".join([*conditions, "key > ?"])
-    page = rows.select(board.Row, behind, [*parameters, asked.after], "key", asked.limit + 1)
+    if conditions == [f"state IN ({marks(UNFINISHED)})"] or conditions == [f"state IN ({marks(FINISHED)})"]:
+        # One index has each state's items in order: the first of all are among the first of each.
+        firsts = heapq.merge(*(
+            (key for (key,) in rows.values(board.Row, ("key",), "state = ? AND key > ?", (state, asked.after), "key",
+                                           asked.limit + 1))
+            for state in parameters
+        ))  # fmt: skip
+        keys = list(islice(firsts, asked.limit + 1))
+        page = rows.select(board.Row, f"key IN ({marks(keys)})", keys, "key")
+    else:
+        behind = " AND ".join([*conditions, "key > ?"])
+        page = rows.select(board.Row, behind, [*parameters, asked.after], "key", asked.limit + 1)
     return Board(
         position=rows.position,
         count=rows.count(board.Row, where, parameters),
@@ -198,12 +211,14 @@ def item(row: board.Row, directory: Directory, position: int) -> Item:
         actions=board.actions(row),
         candidates=row.kept.candidates,
         questions=row.kept.questions,
-        **{
-            name: getattr(row, name)
-            for name in Item.__struct_fields__
-            if name in board.Row.__struct_fields__ and name not in ("state", "cycle")
-        },
+        **{name: getattr(row, name) for name in _SHARED},
     )
 
 
+_SHARED: Final = tuple(
+    name for name in Item.__struct_fields__ if name in board.Row.__struct_fields__ and name not in ("state", "cycle")
+)
+
+
 STATES: Final = tuple(state for state in get_args(State) if state)
+UNFINISHED: Final = [state for state in STATES if state not in FINISHED]

@@ -3,12 +3,14 @@
 import heapq
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Final, Literal, TypeAlias
+from itertools import islice
+from operator import itemgetter
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
 from attorn.contracts.participant import Covers
-from attorn.projections import board, inbox, timeline
+from attorn.projections import accountability, board, inbox, timeline
 from attorn.projections.directory import AsOf, Directory
 from attorn.projections.fold import Rows
 from attorn.projections.lifecycle import ENDED
@@ -48,7 +50,10 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Inbox(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One page of what waits for somebody: the earliest deadline first, then what has waited longest."""
+    """One page of what waits for somebody: the earliest deadline first, then what has waited longest.
+
+    A page may be shorter than `limit` and still have a `next`: no more is looked at for one page than is reasonable.
+    """
 
     who: str
     name: str
@@ -66,19 +71,28 @@ def waits(rows: Rows, directory: Directory, asked: AskInbox) -> Inbox:
         return Inbox(who=asked.who, name=name, position=rows.position, problem=problem)
     at = asked.at or _now(rows)
     own = _Own(directory, asked.who, at)
+    in_turn = _by_turn(rows, own, asked.kind, asked.after, asked.limit)
     found: list[tuple[str, Waiting]] = []
-    for some in _by_turn(rows, own.addresses(rows), asked.kind, asked.after, asked.limit + 1):
-        items = _items(rows, some)
-        for row in some:
+    looked_at, end = 0, None
+    while end is None and len(found) <= asked.limit:
+        some = list(islice(in_turn, min(asked.limit + 1, _SOME)))
+        looked_at += len(some)
+        items = _items(rows, [row for _, _, row in some if row is not None])
+        for turn, _, row in some:
+            if row is None:
+                end = turn
+                break
             item = items.get(row.work or "")
             because = own.concerns(row, item) if item is not None and _still(row, item) else None
             if item is not None and because is not None:
-                found.append((row.turn, _waiting(row, item, because if because != asked.who else None)))
-        if len(found) > asked.limit:
+                found.append((turn, _waiting(row, item, because if because != asked.who else None)))
+        if not some:
             break
+        if looked_at >= _LOOKED_AT_MAX and end is None:
+            end = some[-1][0]
     page = found[: asked.limit]
     return Inbox(who=asked.who, name=name, position=rows.position, waiting=tuple(each for _, each in page),
-                 next=page[-1][0] if len(found) > asked.limit else None)  # fmt: skip
+                 next=page[-1][0] if len(found) > asked.limit else end)  # fmt: skip
 
 
 class _Own:
@@ -102,17 +116,27 @@ class _Own:
 
     def addresses(self, rows: Rows) -> list[str]:
         """Under what everything is addressed that may be theirs."""
-        names = [self._who, *self._stands_in, *sorted(self._roles), inbox.ANSWERING]
+        names = [self._who, *self._stands_in, *sorted(self._roles)]
         for id in self._stands_in:
             names += sorted({f.value.role for f in self._directory.held.get(id, ()) if f.value.granted})
         found = list(dict.fromkeys(names))
         groups: dict[str, None] = {}
         for name in found:
-            members = rows.select(inbox.Row, "key > ? AND key < ?", (f"member/{name}/", f"member/{name}/~"))
-            groups |= dict.fromkeys(row.addressed for row in members)
+            within = (f"member/{name}/", f"member/{name}/~")
+            groups |= {
+                group: None for (group,) in rows.values(inbox.Row, ("addressed",), "key > ? AND key < ?", within)
+            }
         return [*found, *groups]
 
-    def concerns(self, row: inbox.Row, item: board.Row) -> str | None:
+    def answers(self) -> tuple[str, list[Any]] | None:
+        """The condition on the board for what they, or those whom they stand in for, answer for; None: for nothing."""
+        them = [id for id in (self._who, *self._stands_in) if self._directory.kind(id) == "human"]
+        conditions = [accountability.answers(self._directory, id) for id in them]
+        if not conditions:
+            return None
+        return " OR ".join(where for where, _ in conditions), [one for _, some in conditions for one in some]
+
+    def concerns(self, row: inbox.Row, item: "_Item") -> str | None:
         """To whom it is addressed, a participant or a role, that makes a thing theirs; None when nothing does."""
         if self._who in (row.excluded or ()):
             return None
@@ -120,7 +144,7 @@ class _Own:
             return row.claimed_by if row.claimed_by == self._who or self._covers(row.claimed_by, row) else None
         return next((one for one in inbox.addressees(row) if self._means(one, row, item)), None)
 
-    def _means(self, one: str, row: inbox.Row, item: board.Row) -> bool:
+    def _means(self, one: str, row: inbox.Row, item: "_Item") -> bool:
         if one == self._who or self._covers(one, row):
             return True
         if one == inbox.ANSWERING:
@@ -142,42 +166,84 @@ class _Own:
 
 _COVERS: Final[tuple[Covers, ...]] = ("review", "escalation", "accountability")
 _SOME: Final = 64
+_LOOKED_AT_MAX: Final = 512
+"""How many things are looked at for one page, to find those that still wait, and for this participant."""
+
+_OF_NOBODY_MAX: Final = 2_048
+"""How many things that are addressed to whoever answers for their work are looked at for one page."""
+
+_InTurn: TypeAlias = tuple[str, str, inbox.Row | None]
+"""Turn, key, and row; without a row, it is the place up to which was looked."""
 
 
-def _by_turn(rows: Rows, addresses: list[str], kind: str | None, after: str, limit: int) -> Iterator[list[inbox.Row]]:
-    """What is addressed to any of these, in turn, some at a time: each is read from its own place in the index."""
+class _Item(NamedTuple):
+    """What a page shows of a work item, and what it takes to find out who answers."""
 
-    def of(address: str) -> Iterator[inbox.Row]:
-        behind, size = after, min(limit, _SOME)
-        narrowed, more = (" AND kind = ?", (kind,)) if kind is not None else ("", ())
+    key: str
+    title: str | None
+    state: str
+    process: str | None
+    priority: str
+    named: str | None
+    source: str | None
+    last_time: datetime
+    kept: board.Kept
+
+
+def _by_turn(rows: Rows, own: _Own, kind: str | None, after: str, limit: int) -> Iterator[_InTurn]:
+    """What is addressed to them, in turn, each once: every address is read from its own place in the index."""
+    narrowed, more = (" AND kind = ?", (kind,)) if kind is not None else ("", ())
+    addressed_to = f"addressed = ? AND turn > ? AND kind <> 'member'{narrowed}"
+    addresses = own.addresses(rows)
+
+    def to(address: str) -> Iterator[_InTurn]:
+        # Most addresses have little: each begins with its share of the page, and is then read in larger steps.
+        behind, size = after, 8 + limit // len(addresses)
         while True:
-            where = f"addressed = ? AND turn > ? AND kind <> 'member'{narrowed}"
-            page = rows.select(inbox.Row, where, (address, behind, *more), "turn", size)
-            yield from page
+            page = rows.select(inbox.Row, addressed_to, (address, behind, *more), "turn", size)
+            yield from ((row.turn, row.key, row) for row in page)
             if len(page) < size:
                 return
-            behind = page[-1].turn
+            behind, size = page[-1].turn, min(2 * size, limit + 1)
 
-    some: list[inbox.Row] = []
+    def to_whoever_answers() -> Iterator[_InTurn]:
+        answered = own.answers()
+        if answered is None:
+            return
+        where, parameters = answered
+        behind = after
+        for _ in range(0, _OF_NOBODY_MAX, _AT_ONCE):
+            page = rows.values(
+                inbox.Row, ("key", "work", "turn"), addressed_to, (inbox.ANSWERING, behind, *more), "turn", _AT_ONCE
+            )
+            works = sorted({work for _, work, _ in page})
+            found = rows.values(board.Row, ("key",), f"key IN ({marks(works)}) AND ({where})", (*works, *parameters))
+            theirs = {work for (work,) in found}
+            for key, work, turn in page:
+                if work in theirs and (row := rows.get(inbox.Row, key)) is not None:
+                    yield turn, key, row
+            if len(page) < _AT_ONCE:
+                return
+            behind = page[-1][2]
+        yield behind, "", None
+
     last = ""
-    for row in heapq.merge(*map(of, addresses), key=lambda row: row.turn):
-        if row.key == last:
-            continue
-        last = row.key
-        some.append(row)
-        if len(some) == min(limit, _SOME):
-            yield some
-            some = []
-    if some:
-        yield some
+    for one in heapq.merge(*map(to, addresses), to_whoever_answers(), key=itemgetter(0)):
+        if one[1] != last or one[2] is None:
+            last = one[1]
+            yield one
 
 
-def _items(rows: Rows, some: list[inbox.Row]) -> dict[str, board.Row]:
+_AT_ONCE: Final = 512
+
+
+def _items(rows: Rows, some: list[inbox.Row]) -> dict[str, _Item]:
     works = sorted({row.work for row in some if row.work is not None})
-    return {row.key: row for row in rows.select(board.Row, f"key IN ({marks(works)})", works)}
+    found = rows.values(board.Row, _Item._fields, f"key IN ({marks(works)})", works)
+    return {values[0]: _Item(*values) for values in found}
 
 
-def _still(row: inbox.Row, item: board.Row) -> bool:
+def _still(row: inbox.Row, item: _Item) -> bool:
     """Whether the item still waits for it: what ends an item, or takes it from who asked, ends its questions too."""
     match row.kind:
         case "review":
@@ -190,7 +256,7 @@ def _still(row: inbox.Row, item: board.Row) -> bool:
             return True
 
 
-def _waiting(row: inbox.Row, item: board.Row, because: str | None) -> Waiting:
+def _waiting(row: inbox.Row, item: _Item, because: str | None) -> Waiting:
     return Waiting(
         kind=row.kind,
         work=item.key,

@@ -80,9 +80,10 @@ class Completed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Completions(msgspec.Struct, frozen=True, kw_only=True):
-    """Whoever completed most comes first, and of equals whoever did less for it. An item counts in the month in which its last cycle was verified.
+    """Whoever completed most comes first, and of equals whoever did less for it.
 
-    Leverage is verified completions for each person who answers for any work that was there in that month.
+    An item counts in the month in which its last cycle was verified. Leverage is verified completions for each person
+    who answers for any work that was there in that month.
     """
 
     position: int

@@ -129,12 +129,7 @@ class Overlaps(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 def process_coverage(rows: Rows, directory: Directory, asked: AskProcessCoverage) -> ProcessCoverage:
     """How much of the work runs under a published process, and under one with all controls, by unit."""
     asof = AsOf(position=rows.position)
-    sound = {
-        id
-        for id in directory.processes
-        for one in controls.coverage(rows, directory, controls.AskCoverage(process=id)).processes
-        if not one.holes
-    }
+    sound = {one.process for one in _controls(rows, directory) if not one.holes}
     counts: dict[str | None, Counter[str]] = {}
     total = Counter[str]()
     for row in each(rows, board.Row, "1=1", ()):
@@ -206,6 +201,14 @@ def overlaps(rows: Rows, directory: Directory, asked: AskOverlaps) -> Overlaps:
     )
 
 
+def _controls(rows: Rows, directory: Directory) -> Iterator[controls.Coverage]:
+    after: str | None = ""
+    while after is not None:
+        page = controls.coverage(rows, directory, controls.AskCoverage(after=after, limit=PAGE))
+        yield from page.processes
+        after = page.next
+
+
 def _unit(unit: str | None, told: Counter[str]) -> Unit:
     items = told["items"]
     return Unit(
@@ -234,9 +237,8 @@ def _badges(rows: Rows, directory: Directory, id: str) -> Badges:
             unanswered += interval.person is None or not directory.is_person(
                 interval.person, AsOf(position=interval.from_position)
             )
-    of_late = (
-        f"{late} events were on the log more than 2 s after they happened; {slowest} {worst.total_seconds():.0f} s"
-    )
+    last = f"{slowest} {worst.total_seconds():.0f} s"
+    of_late = f"{late} events were on the log more than 2 s after they happened, the latest of them, {last}"
     of_gaps = f"for {unanswered} stretches of the log nobody answered for an item of it"
     return Badges(
         process=id,

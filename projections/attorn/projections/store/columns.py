@@ -103,6 +103,20 @@ class Columns:
             return self._row(**dict(zip(self._names, found, strict=True)))
         return self._row(*found)
 
+    def some(self, columns: Sequence[str], found: list[Sequence[Any]]) -> list[Sequence[Any]]:
+        """The values of these columns, in rows that a statement with just these has found."""
+        readers = {self.declared[index][0]: read for index, read in self._read}
+        read = [(index, readers[name]) for index, name in enumerate(columns) if name in readers]
+        if not read:
+            return found
+        rows: list[Sequence[Any]] = []
+        for values in map(list, found):
+            for index, convert in read:
+                if values[index] is not None:
+                    values[index] = convert(values[index])
+            rows.append(values)
+        return rows
+
     def _in_utc(self, row: Any) -> Any:
         changed = {}
         for name in self._instants:

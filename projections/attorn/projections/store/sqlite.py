@@ -332,7 +332,26 @@ class Snapshot:
         self, row: type[R], where: str = "", parameters: Sequence[Any] = (), order: str = "", limit: int | None = None
     ) -> list[R]:
         table = self._table(row)
-        statement, values = table.select, [bound(parameter) for parameter in parameters]
+        read = table.columns.row
+        return [read(found) for found in self._found(table.select, where, parameters, order, limit)]
+
+    def values(
+        self,
+        row: type[R],
+        columns: Sequence[str],
+        where: str = "",
+        parameters: Sequence[Any] = (),
+        order: str = "",
+        limit: int | None = None,
+    ) -> list[Sequence[Any]]:
+        table = self._table(row)
+        statement = f"SELECT {', '.join(columns)} FROM {table.name}"
+        return table.columns.some(columns, self._found(statement, where, parameters, order, limit))
+
+    def _found(
+        self, statement: str, where: str, parameters: Sequence[Any], order: str, limit: int | None
+    ) -> list[Sequence[Any]]:
+        values = [bound(parameter) for parameter in parameters]
         if where:
             statement += f" WHERE {where}"
         if order:
@@ -340,7 +359,7 @@ class Snapshot:
         if limit is not None:
             statement += " LIMIT ?"
             values.append(limit)
-        return [table.columns.row(found) for found in self._fetch(statement, values)]
+        return self._fetch(statement, values)
 
     def count(self, row: type[R], where: str = "", parameters: Sequence[Any] = ()) -> int:
         statement = f"SELECT count(*) FROM {self._table(row).name}" + (f" WHERE {where}" if where else "")

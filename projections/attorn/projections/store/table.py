@@ -1,7 +1,7 @@
 """One view's table: its statements, and those of its rows that are in memory, where pages of the log are folded."""
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter, itemgetter
 from types import ModuleType
 from typing import Any, Final, TypeAlias
@@ -16,6 +16,9 @@ Many: TypeAlias = Callable[[str, Sequence[Sequence[Any]]], int]
 
 Touched: TypeAlias = tuple[Recorded, Sequence[Any]]
 """An event, and the keys of the rows that it touches."""
+
+More: TypeAlias = Callable[[Any, Recorded], Sequence[Any]]
+"""By what a row says, which others an event touches."""
 
 Failed: TypeAlias = "Callable[[Table, Recorded, Exception], None]"
 """Is told of an event that a view could not take in."""
@@ -47,6 +50,7 @@ class Table:
         self.is_alone = isinstance(view, ModuleType)
         self.columns = Columns(view.Row)
         self.is_new: bool = getattr(view, "NEW", False)
+        self._more: More | None = getattr(view, "more", None)
         # True while every row that there is is in memory: then a key that is not there is nowhere.
         self.is_whole = False
         self._rows: dict[Any, Any] = {}
@@ -95,13 +99,17 @@ class Table:
                     wanted.update(keys)
         if not self.is_new:
             self._take(wanted, fetch)
+        if self._more is not None:
+            # What a row will say when its event is folded, it says now, or is told of in this page: that is loaded.
+            more, rows = self._more, self._rows
+            self._take({key for recorded, keys in touched for key in more(rows.get(keys[0]), recorded)}, fetch)
         return touched
 
     def fold(self, touched: Iterable[Touched], failed: Failed) -> None:
         """Apply each event to its rows, to all or, when it raises, to none."""
         # This is where a replay spends its time: what need not be looked up for each event is looked up here.
         rows, changed, apply, check = self._rows, self._before, self.view.apply, self._check
-        for recorded, keys in touched:
+        for recorded, keys in touched if self._more is None else self._with_more(touched, self._more):
             try:
                 if len(keys) > 1:
                     self._fold_many(recorded, keys)
@@ -119,6 +127,10 @@ class Table:
                 raise
             except Exception as error:
                 failed(self, recorded, error)
+
+    def _with_more(self, touched: Iterable[Touched], more: "More") -> Iterator[Touched]:
+        for recorded, keys in touched:
+            yield recorded, (*keys, *more(self._rows.get(keys[0]), recorded))
 
     def _fold_many(self, recorded: Recorded, keys: Sequence[Any]) -> None:
         rows, changed, check = self._rows, self._before, self._check

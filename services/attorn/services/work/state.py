@@ -231,7 +231,7 @@ class Work(msgspec.Struct, frozen=True, tag="work"):
         return directory.answerable(self.named, self.process.id if self.process else None, self.source)
 
     def mandate(self, participant: str, at: datetime) -> Delegation | None:
-        """The newest delegation under which `participant` may act at that time; all that it descends from holds, too."""
+        """The newest delegation under which `participant` may act at that time: live, and all that it descends from."""
         mine = (d for d in self.delegations.values() if d.terms.delegate == participant)
         held = [d for d in mine if all(each.is_live(at) for each in self.lineage(d.terms.delegation_id))]
         return held[-1] if held else None
