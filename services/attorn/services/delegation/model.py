@@ -312,7 +312,7 @@ def _check_start(work: Work, executor: str, id: str | None, event: Event, direct
         yield Breach(rule="undelegated-execution", detail=detail, field="data.delegation_id")
     else:
         for each in work.lineage(id):
-            yield from _check_live(each, event, directory)
+            yield from _check_live(work, each, event, directory)
         yield from _check_spending(work, id, event)
         yield from _check_unmet(work, event)
 
@@ -330,7 +330,7 @@ def _check_hand(work: Work, execution: str, event: Event) -> Iterator[Breach]:
         yield Breach(rule="undelegated-execution", detail=detail, field="data.execution_id")
 
 
-def _check_live(held: Delegation, event: Event, directory: Directory) -> Iterator[Breach]:
+def _check_live(work: Work, held: Delegation, event: Event, directory: Directory) -> Iterator[Breach]:
     terms = held.terms
     # What was spent to its limit was spent on something, and that may be handed in.
     hands_in = isinstance(event.data, WorkExecuted) and held.status == "exhausted"
@@ -340,7 +340,7 @@ def _check_live(held: Delegation, event: Event, directory: Directory) -> Iterato
         valid = f" and valid{since}{until}" if since or until else ""
         detail = f"delegation {terms.delegation_id} is {held.status}{valid}: not live at {event.time.isoformat()}"
         yield Breach(rule="delegation-violated", detail=detail)
-    if directory.is_suspended(terms.delegate):
+    if directory.is_suspended(terms.delegate, work.scope):
         detail = f"{terms.delegate} is suspended; what it was entrusted with rests until it is resumed"
         yield Breach(rule="delegation-violated", detail=detail)
 
@@ -351,7 +351,7 @@ def _check_action(
     """An action is within the delegation that it is done under, and within all that this one descends from."""
     chain = work.lineage(running.delegation_id or "")
     for held in chain:
-        yield from _check_live(held, event, directory)
+        yield from _check_live(work, held, event, directory)
         for detail, field in beyond(held.terms, action):
             yield Breach(rule="delegation-violated", detail=detail, field=field)
     asks = next((held.terms.delegation_id for held in chain if held.terms.autonomy == "act_with_approval"), None)
@@ -412,7 +412,7 @@ def _check_result(
         return
     chain = work.lineage(running.delegation_id)
     for held in chain:
-        yield from _check_live(held, event, directory)
+        yield from _check_live(work, held, event, directory)
     yield from _check_spending(work, running.delegation_id, event)
     yield from _check_unmet(work, event)
     names = {output.name for output in done.outputs} | {output.output_id for output in done.outputs}

@@ -41,7 +41,9 @@ def decide(work: Work, command: OutputCommand, context: Context) -> Sequence[msg
             known = work.outputs.get(output.output_id)
             if known is not None and known.output == output and known.execution_id == execution:
                 return []
-            return [OutputProduced(output=output, execution_id=execution), *request.overtaken(work, (output,))]
+            made, now = OutputProduced(output=output, execution_id=execution), (output,)
+            # Reviews that somebody waits for are asked for again: otherwise nobody would look at the new bytes.
+            return [made, *request.overtaken(work, now), *request.renewed(work, now, context)]
         case ValidateOutput(output_id=id, criterion_id=criterion, content=content):
             made = work.outputs.get(id)
             checked = _held(work, command, context) if content is not None else _reported(work, command, context)

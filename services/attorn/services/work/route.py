@@ -45,7 +45,8 @@ def _able(work: Work, directory: Directory) -> Iterator[str]:
     for id in defined.candidates if defined is not None else ():
         who = directory.participants.get(id)
         able = who is not None and (who.kind == "team" or needs <= set(who.capabilities))
-        if able and id not in work.declined_by and directory.is_here(id) and not directory.is_suspended(id):
+        stopped = not directory.is_here(id) or directory.is_suspended(id, work.scope)
+        if able and id not in work.declined_by and not stopped:
             yield id
 
 

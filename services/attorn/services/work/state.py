@@ -226,6 +226,11 @@ class Work(msgspec.Struct, frozen=True, tag="work"):
     def process(self) -> Pinned | None:
         return self.definition.process if self.definition is not None else None
 
+    @property
+    def scope(self) -> str:
+        """The stream of the process that the work follows, which roles and suspensions name; "" without one."""
+        return f"process/{self.process.id}" if self.process is not None else ""
+
     def answers(self, directory: Directory) -> Answer:
         """Who answers for this work now."""
         return directory.answerable(self.named, self.process.id if self.process else None, self.source)
