@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -52,9 +52,10 @@ from attorn.projections import board, inbox
 from attorn.projections.directory import Directory
 from attorn.projections.store.sqlite import SQLiteViews
 from attorn.services import connection
+from attorn.services.garbage import look_seldom
 from attorn.services.ledger.jetstream import JetStreamLedger
 from attorn.services.projector import compose
-from attorn.services.projector.main import now, settle_memory
+from attorn.services.projector.main import now
 from attorn.services.projector.project import Projector
 from attorn.services.projector.rebuild import Maintenance
 from attorn.services.provision import streams
@@ -184,7 +185,7 @@ async def serve(url: str, path: Path, items: int) -> None:
     """Fold the log, then answer and follow until standard input ends."""
     store, _ = fold(path, items)
     gc.collect()
-    settle_memory()
+    look_seldom()
     nc = await connection.connect(url, "bench projector")
     projector = Projector(JetStreamLedger(nc), store, compose.views, store.position)
     try:
@@ -438,7 +439,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--serve", nargs=3, metavar=("URL", "FILE", "ITEMS"), help=argparse.SUPPRESS)
     parser.add_argument("--write", nargs=2, metavar=("URL", "RATE"), help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    child: Awaitable[None] | None = None
+    child: Coroutine[Any, Any, None] | None = None
     if options.serve is not None:
         url, path, items = options.serve
         sys.setswitchinterval(0.000_5)

@@ -35,9 +35,9 @@ from attorn.contracts.envelope import Entry
 from attorn.contracts.ledger import BATCH_MAX, Append
 from attorn.projections.store.table import Table
 from attorn.services import connection
+from attorn.services.garbage import look_seldom
 from attorn.services.ledger.jetstream import JetStreamLedger
 from attorn.services.projector import compose
-from attorn.services.projector.main import settle_memory
 from attorn.services.projector.project import open_views
 from attorn.services.provision import provision
 from attorn.services.supervise.server import HOST, embedded
@@ -278,7 +278,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--dissect", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.fold is not None:
-        settle_memory()
+        look_seldom()
         url, path = options.fold
         print(json.dumps(uvloop.run(fold(url, Path(path), dissect=options.dissect))))
         return 0

@@ -96,7 +96,7 @@ class Model:
         self.left: dict[str, str | None] = {}
         self.above: dict[str, str | None] = {}
         self.sponsors: dict[str, str | None] = {}
-        self.stopped: dict[str, set[str]] = {}
+        self.stopped: dict[str, bool] = {}
         self.custodians: list[tuple[str, bool]] = []
         self.owners: dict[str, str] = {}
         self.keepers: dict[str, str] = {}
@@ -164,7 +164,7 @@ class Model:
 
     def may_act(self, item: Item, agent: str, at: datetime, *, spent: bool = False) -> bool:
         held = (id for id, m in item.mandates.items() if m.terms.delegate == agent)
-        return any(self.is_live(item, id, at, spent=spent) for id in held)
+        return not self.stopped.get(agent) and any(self.is_live(item, id, at, spent=spent) for id in held)
 
     # ---- what is certainly wrong
 
@@ -359,6 +359,10 @@ class Model:
                 self.above[id] = new
             case participant.ParticipantDeactivated(successor=successor) if id in self.kinds:
                 self.left.setdefault(id, successor)
+            case participant.ParticipantSuspended(scope="") if id in self.kinds:
+                self.stopped[id] = True
+            case participant.ParticipantResumed(scope=""):
+                self.stopped[id] = False
             case participant.RoleGranted(role="custodian", scope=""):
                 self.custodians.append((id, True))
             case participant.RoleRevoked(role="custodian", scope=""):

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from attorn.contracts.delegation import DelegateWork, RevokeDelegation, WorkDelegated
 from attorn.contracts.execution import ExecutionStarted
+from attorn.contracts.participant import ResumeParticipant, SuspendParticipant
 from attorn.contracts.work import CancelWork, DefineWork
 from story import BEGIN, Story
 
@@ -32,3 +33,13 @@ def test_a_delegation_reported_to_outlive_its_parent_does_not() -> None:
 
     story.later(hours=2).when(CancelWork(work_id="W-1"), by="scout").refused_only("undelegated-execution")
     story.fact(ExecutionStarted(execution_id="E-1", executor="scout")).finds("undelegated-execution")
+
+
+def test_an_agent_that_is_suspended_moves_no_work_that_it_was_entrusted_with() -> None:
+    story = Story().given(DefineWork(work_id="W-1", title="Refund", accountable="ana"))
+    story.given(DelegateWork(work_id="W-1", delegation_id="D-1", delegate="bot", autonomy="act"))
+    story.given(SuspendParticipant(participant_id="bot"), by="root")
+    story.when(CancelWork(work_id="W-1"), by="bot").refused_only("delegation-violated")
+
+    story.given(ResumeParticipant(participant_id="bot"), by="root")
+    assert story.when(CancelWork(work_id="W-1"), by="bot").receipt is not None

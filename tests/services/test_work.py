@@ -499,6 +499,11 @@ def test_what_is_pinned_is_not_clarified(field: str) -> None:
         defined().when(ClarifyWork(**W, changes={field: None}))
 
 
+def test_a_clarification_with_a_field_that_is_none_says_which_and_clears_nothing() -> None:
+    with pytest.raises(Unreadable, match=r"changes\.purpose\.wy"):
+        defined().when(ClarifyWork(work_id="W-1", changes={"purpose": {"wy": "to be fair"}}), by="ana")
+
+
 def test_a_reported_clarification_neither_moves_who_answers_nor_lifts_the_review() -> None:
     story = Story().given(CHECK, DefineWork(**W, title="Refund", accountable="ana", review_policy="check"))
     story.fact(WorkClarified(changes={"accountable": Change(old="ana", new="ben")})).finds_only("accountability-chain")

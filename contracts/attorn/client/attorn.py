@@ -47,7 +47,8 @@ class Answer(msgspec.Struct, frozen=True):
 class Attorn:
     """One connection; `connect` makes it.
 
-    `participant` is who asks and acts, `source` whose facts are published: the broker lets nobody be somebody else.
+    `participant` is who asks and acts, `source` whose facts are published, the participant's own where it is not said;
+    the broker lets nobody be somebody else.
     `timeout` is the deadline of a call that names none, in seconds.
     """
 
@@ -61,7 +62,7 @@ class Attorn:
         api_prefix: str = "$JS.API",
     ) -> None:
         self.nc = nc
-        self.participant, self.source, self.timeout = participant, source, timeout
+        self.participant, self.source, self.timeout = participant, source or participant, timeout
         self._js = nc.jetstream(timeout=min(timeout, 5.0), prefix=api_prefix)
 
     async def tell(self, command: Command, *, id: str | None = None, timeout: float | None = None) -> Receipt:

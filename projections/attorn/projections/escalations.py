@@ -10,9 +10,10 @@ from attorn.contracts import escalation as told
 from attorn.contracts.decision import Option
 from attorn.contracts.envelope import Recorded
 from attorn.contracts.escalation import DefaultAction, Rung
+from attorn.projections.ladder import next_due
 
 NAME = "escalations"
-VERSION = 1
+VERSION = 2
 INDEXES = (("open", "raised_position"), ("work",), ("status",))
 
 _OVER: Final = frozenset({"resolved", "cancelled"})
@@ -21,7 +22,7 @@ _OVER: Final = frozenset({"resolved", "cancelled"})
 class Row(msgspec.Struct, frozen=True):
     """One escalation. Its id is the publisher's own, and so is unique within its work item only: the key has both.
 
-    `status` is open, acknowledged, answered, exhausted, resolved or cancelled; the last two are the end, unless it is
+    While it is open, something happens by itself at `next_rung_at`. `status` is open, acknowledged, answered, exhausted, resolved or cancelled; the last two are the end, unless it is
     reopened. `rung` is the step of the ladder that it is on, 0 before anybody was told; `told` are those told last.
     """
 
@@ -87,6 +88,7 @@ def apply(row: Row | None, recorded: Recorded, key: str) -> Row | None:
             event.time,
             recorded.position,
             event.time,
+            next_rung_at=next_due(data, data.ladder, 0, event.time),
             question=context.question or None,
             options=context.options,
             recommendation=context.recommendation,
@@ -97,32 +99,33 @@ def apply(row: Row | None, recorded: Recorded, key: str) -> Row | None:
     changes = _changes(row, data, event.authid)
     if changes is None:
         return row
-    if "status" in changes:
-        changes["open"] = changes["status"] not in _OVER
+    changes["open"] = changes.get("status", row.status) not in _OVER
+    rung = changes.get("rung", row.rung)
+    changes["next_rung_at"] = next_due(data, row.ladder, rung, event.time) if changes["open"] else None
     return msgspec.structs.replace(row, last_position=recorded.position, last_time=event.time, **changes)
 
 
 def _changes(row: Row, data: Any, actor: str | None) -> dict[str, Any] | None:
     match data:
-        case told.EscalationNotified(rung=rung, persons=persons, next_rung_at=next_rung_at):
-            return {"rung": rung, "told": persons, "next_rung_at": next_rung_at}
+        case told.EscalationNotified(rung=rung, persons=persons):
+            return {"rung": rung, "told": persons}
         case told.EscalationAcknowledged(by=by, ack_until=ack_until):
-            return {"status": "acknowledged", "acknowledged_by": by, "ack_until": ack_until, "next_rung_at": None}
+            return {"status": "acknowledged", "acknowledged_by": by, "ack_until": ack_until}
         case told.EscalationUnacknowledged():
             return {"status": "open", "acknowledged_by": None, "ack_until": None}
         case told.EscalationAdvanced(to=to):
-            return {"rung": to, "status": "open", "acknowledged_by": None, "ack_until": None, "next_rung_at": None}
+            return {"rung": to, "status": "open", "acknowledged_by": None, "ack_until": None}
         case told.EscalationReassigned(to=to):
             return {"told": (to,), "status": "open", "acknowledged_by": None, "ack_until": None}
         case told.EscalationAnswered(decision=decision, option_id=option, instructions=instructions, by=by):
             said = decision or option or instructions or None
-            return {"status": "answered", "answered_by": by or actor, "decision": said, "next_rung_at": None}
+            return {"status": "answered", "answered_by": by or actor, "decision": said}
         case told.EscalationExhausted(round=round):
-            return {"status": "exhausted", "round": round, "next_rung_at": None}
+            return {"status": "exhausted", "round": round}
         case told.EscalationResolved(outcome=outcome, by=by):
-            return {"status": "resolved", "outcome": outcome, "resolved_by": by or actor, "next_rung_at": None}
+            return {"status": "resolved", "outcome": outcome, "resolved_by": by or actor}
         case told.EscalationCancelled(by=by):
-            return {"status": "cancelled", "resolved_by": by or actor, "next_rung_at": None}
+            return {"status": "cancelled", "resolved_by": by or actor}
         case told.EscalationReopened():
             return {"status": "open", "outcome": None, "resolved_by": None, "acknowledged_by": None,
                     "ack_until": None, "reopened": row.reopened + 1}  # fmt: skip

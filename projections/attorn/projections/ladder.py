@@ -1,12 +1,12 @@
 """Whom stuck work reaches: the ladder of its policy, rung by rung, with the people who are there now."""
 
-from collections.abc import Iterable
-from datetime import datetime, timedelta
-from typing import Final
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 import msgspec
 
-from attorn.contracts.escalation import Rung
+from attorn.contracts.escalation import EscalationAcknowledged, EscalationNotified, Rung, WorkEscalated
 from attorn.contracts.ids import Pinned
 from attorn.contracts.policy import EscalationRules
 from attorn.projections.directory import Directory
@@ -36,6 +36,37 @@ def rules(pinned: Pinned | None, answers: str | None, directory: Directory) -> E
     number = max((rung.rung for rung in said.ladder), default=0) + 1
     last = (Rung(rung=number, targets=(answers,), ack_within=DEFAULT_ACK_WITHIN),) if answers is not None else ()
     return msgspec.structs.replace(said, ladder=(*said.ladder, *last))
+
+
+def next_due(said: Any, ladder: Sequence[Rung], rung: int, at: datetime) -> datetime:
+    """When an open escalation goes on by itself, after `said` was recorded at that time and left it on `rung`.
+
+    It never rests: where the event does not say when something happens next, the ladder says how long it takes.
+    """
+    match said:
+        case WorkEscalated(next_rung_at=datetime() as due) | EscalationNotified(next_rung_at=datetime() as due):
+            return due
+        case EscalationAcknowledged(ack_until=datetime() as due):
+            return due
+        case _:
+            return after(at, within(ladder, rung))
+
+
+def within(ladder: Sequence[Rung], number: int) -> timedelta:
+    """How long those on a rung have, the first where nobody was told yet; without such a rung, those on the last."""
+    rungs = sorted(ladder, key=lambda rung: rung.rung)
+    number = number or (rungs[0].rung if rungs else 0)
+    found = [rung.ack_within for rung in rungs if rung.rung == number]
+    last = [rung.ack_within for rung in rungs[-1:]]
+    return next(iter((*found, *last)), DEFAULT_ACK_WITHIN)
+
+
+def after(at: datetime, time: timedelta) -> datetime:
+    """That much later; the end of the calendar for a duration that leads out of it, and so never ends."""
+    try:
+        return at + time
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC)
 
 
 def climb(ladder: Iterable[Rung], directory: Directory, at: datetime) -> tuple[Step, ...]:

@@ -207,15 +207,17 @@ def _by_turn(rows: Rows, own: _Own, kind: str | None, after: str, limit: int) ->
             behind, size = page[-1].turn, min(2 * size, limit + 1)
 
     def to_whoever_answers() -> Iterator[_InTurn]:
-        answered = own.answers()
-        if answered is None:
-            return
-        where, parameters = answered
-        behind = after
+        behind, answered = after, None
         for _ in range(0, _OF_NOBODY_MAX, _AT_ONCE):
             page = rows.values(
                 inbox.Row, ("key", "work", "turn"), addressed_to, (inbox.ANSWERING, behind, *more), "turn", _AT_ONCE
             )
+            if not page:
+                return
+            answered = answered or own.answers()
+            if answered is None:
+                return
+            where, parameters = answered
             works = sorted({work for _, work, _ in page})
             found = rows.values(board.Row, ("key",), f"key IN ({marks(works)}) AND ({where})", (*works, *parameters))
             theirs = {work for (work,) in found}

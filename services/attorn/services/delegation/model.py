@@ -301,6 +301,8 @@ def _check_start(work: Work, executor: str, id: str | None, event: Event, direct
     if id is None:
         held = work.mandate(executor, event.time)
         if held is not None:
+            for each in work.lineage(held.terms.delegation_id):
+                yield from _check_live(work, each, event, directory)
             yield from _check_spending(work, held.terms.delegation_id, event)
             yield from _check_unmet(work, event)
         elif directory.kind(executor) == "agent":

@@ -1,7 +1,7 @@
 """Escalation: the work needs somebody with more say; who is asked, who took it up, what they decided."""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -35,7 +35,7 @@ from attorn.contracts.escalation import (
 from attorn.contracts.ids import Severity
 from attorn.contracts.refusal import Breach
 from attorn.projections.directory import Directory
-from attorn.projections.ladder import DEFAULT_ACK_WITHIN, Step, climb, reached, rules
+from attorn.projections.ladder import DEFAULT_ACK_WITHIN, Step, after, climb, next_due, reached, rules, within
 from attorn.services.transact import Context
 from attorn.services.work.state import Escalation, EscalationStatus, Work
 
@@ -79,8 +79,8 @@ def decide(work: Work, command: EscalationCommand, context: Context) -> Sequence
             held = known.acknowledged if known is not None and known.status == "acknowledged" else None
             if held is not None and held.by == by and until in (None, held.ack_until):
                 return []
-            within = _within(known.raised, known.rung) if known is not None else DEFAULT_ACK_WITHIN
-            return [EscalationAcknowledged(escalation_id=id, by=by, ack_until=until or _after(context.at, within))]
+            until = until or after(context.at, _patience(known))
+            return [EscalationAcknowledged(escalation_id=id, by=by, ack_until=until)]
         case UnacknowledgeEscalation(cause=cause):
             given_back = EscalationUnacknowledged(escalation_id=id, cause=cause)
             if known is None or not known.is_open:
@@ -97,10 +97,9 @@ def decide(work: Work, command: EscalationCommand, context: Context) -> Sequence
             if known is not None and known.is_open and known.told == (to,) and known.status == "open":
                 return []
             reassigned = EscalationReassigned(escalation_id=id, to=to, from_=holder, reason=reason)
-            within = _within(known.raised, known.rung) if known is not None else DEFAULT_ACK_WITHIN
             told = EscalationNotified(
                 escalation_id=id, rung=max(known.rung, 1) if known is not None else 1, persons=(to,),
-                next_rung_at=_after(context.at, within),
+                next_rung_at=after(context.at, _patience(known)),
             )  # fmt: skip
             return [reassigned, told]
         case AnswerEscalation(option_id=option, decision=decision, instructions=instructions):
@@ -139,7 +138,7 @@ def raised(
     pinned = work.definition.escalation_policy if work.definition is not None else None
     said = rules(pinned, work.answers(context.directory).person, context.directory)
     first = next((step for step in climb(said.ladder, context.directory, context.at) if step.persons), None)
-    due = _after(context.at, first.ack_within if first is not None else DEFAULT_ACK_WITHIN)
+    due = after(context.at, first.ack_within if first is not None else DEFAULT_ACK_WITHIN)
     event = WorkEscalated(
         escalation_id=id,
         reason=reason,
@@ -225,9 +224,7 @@ def evolve(work: Work, event: Event) -> Work:
     if isinstance(data, WorkEscalated):
         if data.escalation_id in work.escalations:
             return work
-        ladder = sorted(data.ladder, key=lambda rung: rung.rung)
-        within = ladder[0].ack_within if ladder else DEFAULT_ACK_WITHIN
-        raised = Escalation(data, next_rung_at=data.next_rung_at or _after(event.time, within))
+        raised = Escalation(data, next_rung_at=next_due(data, data.ladder, 0, event.time))
         return msgspec.structs.replace(work, escalations={**work.escalations, data.escalation_id: raised})
     if type(data) not in _FOLLOWS or data.escalation_id not in work.escalations:
         return work
@@ -235,8 +232,7 @@ def evolve(work: Work, event: Event) -> Work:
     status = _FOLLOWS[type(data)] or known.status
     said = _said(known, data)
     rung = said.get("rung", known.rung)
-    # An open escalation never rests: where nobody said when something happens next, the ladder says how long it takes.
-    due = None if status in ("resolved", "cancelled") else _due(data) or _after(event.time, _within(known.raised, rung))
+    due = None if status in ("resolved", "cancelled") else next_due(data, known.raised.ladder, rung, event.time)
     changed = msgspec.structs.replace(known, **({"status": status, "next_rung_at": due} | said))
     return msgspec.structs.replace(work, escalations={**work.escalations, data.escalation_id: changed})
 
@@ -286,7 +282,7 @@ def _tell(known: Escalation, rung: int, context: Context) -> Sequence[msgspec.St
     step = next((step for step in steps if step.rung >= rung), steps[-1] if steps else None)
     if step is None:
         return ()
-    due = _after(context.at, step.ack_within)
+    due = after(context.at, step.ack_within)
     id = known.raised.escalation_id
     return (EscalationNotified(escalation_id=id, rung=step.rung, persons=step.persons, next_rung_at=due),)
 
@@ -393,27 +389,9 @@ def _said(known: Escalation, data: Any) -> dict[str, Any]:
             return {}
 
 
-def _due(data: Any) -> datetime | None:
-    """When something happens next, as the event says it."""
-    match data:
-        case EscalationNotified(next_rung_at=due) | EscalationAcknowledged(ack_until=due):
-            return due
-        case _:
-            return None
-
-
-def _within(raised: WorkEscalated, number: int) -> timedelta:
-    """How long those on a rung have; where the ladder has no such rung, those on its last."""
-    found = [rung.ack_within for rung in raised.ladder if rung.rung == max(number, 1)]
-    last = [rung.ack_within for rung in raised.ladder[-1:]]
-    return next(iter((*found, *last)), DEFAULT_ACK_WITHIN)
-
-
-def _after(at: datetime, within: timedelta) -> datetime:
-    try:
-        return at + within
-    except OverflowError:  # a duration that leads out of the calendar never ends
-        return datetime.max.replace(tzinfo=UTC)
+def _patience(known: Escalation | None) -> timedelta:
+    """How long those have who are asked now."""
+    return within(known.raised.ladder, known.rung) if known is not None else DEFAULT_ACK_WITHIN
 
 
 def _status(known: Escalation | None) -> str:

@@ -8,7 +8,6 @@ which may be before the views have caught up. Ends on SIGTERM, between two trans
 """
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -23,7 +22,7 @@ from typing import Any, Final
 from attorn.contracts import subjects
 from attorn.contracts.refusal import Unavailable, Unreadable
 from attorn.projections.store.sqlite import Gap
-from attorn.services import connection, health, logs, metrics, traces
+from attorn.services import connection, garbage, health, logs, metrics, traces
 from attorn.services.about import about, attorn_version
 from attorn.services.ledger.follow import LogDamaged
 from attorn.services.ledger.jetstream import JetStreamLedger
@@ -123,14 +122,6 @@ def _run(process: Coroutine[Any, Any, None]) -> None:
         uvloop.run(process)
 
 
-def settle_memory() -> None:
-    """Tell the collector of cycles what it need not look at."""
-    # What is imported stays: a collection need not look at it again with every page of events. What a page leaves has
-    # no cycles, and goes by itself: looking for some after every 700 objects would take a tenth of a replay.
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
-
-
 def main(arguments: Sequence[str], views: Compose = compose.views, questions: Questions = compose.QUESTIONS) -> int:
     options = dict(zip(arguments[::2], arguments[1::2], strict=False))
     nats_url = options.pop("--nats-url", None) or options.pop("--nats", None)
@@ -149,7 +140,7 @@ def main(arguments: Sequence[str], views: Compose = compose.views, questions: Qu
     path = Path(file) if file is not None else Path(data or "", "views.sqlite")
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.umask(0o077)
-    settle_memory()
+    garbage.look_seldom()
     # While another thread answers a long question, the loop gets its turn after this time, not after five milliseconds.
     sys.setswitchinterval(0.000_5)
     try:

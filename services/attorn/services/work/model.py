@@ -7,6 +7,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from attorn.contracts import door
 from attorn.contracts.accountability import (
     AccountabilityOffered,
     AccountabilityTransferred,
@@ -269,6 +270,9 @@ def check(work: Work, event: Event, directory: Directory) -> Iterator[Breach]:
         if directory.kind(actor) == "agent" and work.mandate(actor, event.time) is None:
             detail = f"{actor} is an agent and has no live delegation for {event.subject}; a person delegates it first"
             yield Breach(rule="undelegated-execution", detail=detail)
+        elif directory.kind(actor) == "agent" and directory.is_suspended(actor, work.scope):
+            detail = f"{actor} is suspended; what it was entrusted with rests until it is resumed"
+            yield Breach(rule="delegation-violated", detail=detail)
 
 
 def evolve(work: Work, event: Event) -> Work:
@@ -514,6 +518,8 @@ def _clarify(work: Work, changes: Mapping[str, Any], reason: str) -> Sequence[ms
     for name in changes:
         if name not in CLARIFIABLE:
             raise Unreadable(f"cannot be clarified; what can is {', '.join(sorted(CLARIFIABLE))}", f"changes.{name}")
+    for stray in door.unknown_fields(changes, WorkDefined, "changes"):
+        raise Unreadable("is not a field there", stray)
     try:
         after = msgspec.to_builtins(_apply(work.definition, changes))
     except msgspec.ValidationError as error:
