@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from attorn.contracts.accountability import OfferAccountability, TransferAccountability
-from attorn.contracts.claim import AcquireClaim, ReleaseClaim, RenewClaim
+from attorn.contracts.claim import AcquireClaim, ReleaseClaim, RenewClaim, RevokeClaim
 from attorn.contracts.delegation import (
     AcceptDelegation,
     Budget,
@@ -151,14 +151,13 @@ def _of_itself(w: dict[str, Any], work: Any) -> Iterator[Move]:
             yield CancelWork(**w), "bot"
 
 
-def _of_claims() -> Iterator[Move]:
-    for key in KEYS:
-        for who in ("ben", *AGENTS):
-            yield AcquireClaim(key=key, lease=timedelta(seconds=30)), who
-            for claim in ("C-1", "C-2"):
-                yield AcquireClaim(key=key, claim_id=claim, lease=timedelta(seconds=30)), who
-                yield RenewClaim(key=key, claim_id=claim), who
-                yield ReleaseClaim(key=key, claim_id=claim), who
+def _of_claims(key: str) -> Iterator[Move]:
+    for claim, who in (("C-1", "bot"), ("C-2", "ben")):
+        yield AcquireClaim(key=key, claim_id=claim, lease=timedelta(seconds=30)), who
+        yield AcquireClaim(key=key, claim_id="C-3", lease=timedelta(seconds=30)), who
+        yield RenewClaim(key=key, claim_id=claim), who
+        yield ReleaseClaim(key=key, claim_id=claim), who
+    yield RevokeClaim(key=key, claim_id="C-3"), "root"
 
 
 def _of_participants() -> Iterator[Move]:
@@ -172,7 +171,7 @@ def _of_participants() -> Iterator[Move]:
         yield DeactivateParticipant(participant_id=who, successor=successor), "root"
 
 
-BESIDE: Final = ([*_of_claims()], [*_of_participants()])
+BESIDE: Final = (*([*_of_claims(key)] for key in KEYS), [*_of_participants()])
 """What may be done besides, to claims and to those who take part."""
 
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from attorn.contracts.claim import AcquireClaim
 from attorn.contracts.delegation import DelegateWork, RevokeDelegation
-from attorn.contracts.escalation import AcknowledgeEscalation, EscalateWork, EscalationContext
+from attorn.contracts.escalation import AcknowledgeEscalation, AnswerEscalation, EscalateWork, EscalationContext
 from attorn.contracts.execution import ExecuteWork, ExecutionStarted, StartExecution
 from attorn.contracts.ids import Pinned
 from attorn.contracts.output import Output, OutputProduced, ReleaseOutput
@@ -118,3 +118,12 @@ def test_the_first_word_about_who_succeeds_stands() -> None:
     story.fact(ParticipantDeactivated(successor="carla"), on="participant/ana").finds("registered-once")
 
     assert story.answers() == "ben"
+
+
+def test_an_escalation_that_is_answered_goes_on_by_itself_until_it_is_settled() -> None:
+    why = EscalationContext(summary="Paid twice", question="Take it back?")
+    story = Story().given(DEFINE, EscalateWork(**W, escalation_id="X-1", reason="exception", context=why))
+    story.given(AnswerEscalation(**W, escalation_id="X-1", decision="Take it back"))
+
+    known = story.state().escalations["X-1"]
+    assert known.is_open and known.next_rung_at > story.now

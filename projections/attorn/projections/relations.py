@@ -12,7 +12,7 @@ import msgspec
 
 from attorn.contracts.claim import ClaimAcquired, ClaimExpired, ClaimReleased, ClaimRenewed, ClaimRevoked
 from attorn.contracts.dependency import DependencyAdded, DependencyBroken, DependencySatisfied
-from attorn.contracts.envelope import Recorded
+from attorn.contracts.envelope import Recorded, sequence
 from attorn.contracts.work import (
     WorkCancelled,
     WorkCompleted,
@@ -24,6 +24,11 @@ from attorn.contracts.work import (
 
 KINDS: Final = ("work", "claim")
 """The kinds of streams that relations are folded from."""
+
+FENCE_MAX: Final = 2**52
+"""The highest fence that counts; as many again can follow before a number is none that every reader knows."""
+
+_FIRST: Final = sequence(1)
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -52,6 +57,7 @@ class Relations(msgspec.Struct):
 
     `parents` and `parts` are one relation from both ends, and so are `needs` and `needed_by`, of what is still waited
     for, `since` which position. `over` holds the parts that have ended, `due` what somebody who waits has to be told.
+    `undefined` are the items that were there before anybody defined them: of all others, the first event defines them.
     """
 
     parents: dict[str, str] = {}
@@ -65,13 +71,17 @@ class Relations(msgspec.Struct):
     dedup: dict[str, str] = {}
     claims: dict[str, Claim] = {}
     fences: dict[str, int] = {}
+    undefined: set[str] = set()
 
     def evolve(self, recorded: Recorded) -> None:
         """Take in one event; most relate nothing."""
-        take = _TAKE.get(type(recorded.event.data))
-        if take is not None:
-            kind, _, id = recorded.stream.partition("/")
-            if kind in KINDS:
+        event = recorded.event
+        take = _TAKE.get(type(event.data))
+        if take is not None or event.sequence == _FIRST:
+            kind, _, id = event.subject.partition("/")
+            if event.sequence == _FIRST and kind == "work" and not isinstance(event.data, WorkDefined):
+                self.undefined.add(id)
+            if take is not None and kind in KINDS:
                 take(self, id, recorded)
 
     # ---- questions
@@ -141,6 +151,10 @@ class Relations(msgspec.Struct):
 
 
 def _defined(relations: Relations, id: str, recorded: Recorded) -> None:
+    # The first definition stands: a second one is a finding, and relates nothing.
+    if recorded.event.sequence != _FIRST and id not in relations.undefined:
+        return
+    relations.undefined.discard(id)
     data: WorkDefined = recorded.event.data
     if data.parent_id is not None and id not in relations.parents:
         relations.parents[id] = data.parent_id
@@ -183,10 +197,15 @@ def _reopened(relations: Relations, id: str, recorded: Recorded) -> None:
 
 def _claimed(relations: Relations, id: str, recorded: Recorded) -> None:
     data: ClaimAcquired = recorded.event.data
-    relations.claims[data.claim_id] = Claim(
-        data.claim_id, data.key, data.holder, data.fence, data.work_id, data.lease_until
-    )
+    known = relations.claims.get(data.claim_id)
+    if data.fence > FENCE_MAX:
+        return
     relations.fences[data.key] = max(data.fence, relations.fences.get(data.key, 0))
+    # The first claim under an id stands: no claim on another key gives what was done under it its effect back.
+    if known is None or known.key == data.key:
+        relations.claims[data.claim_id] = Claim(
+            data.claim_id, data.key, data.holder, data.fence, data.work_id, data.lease_until
+        )
 
 
 def _renewed(relations: Relations, id: str, recorded: Recorded) -> None:

@@ -223,7 +223,8 @@ def _check_grant(work: Work, terms: WorkDelegated, at: datetime, directory: Dire
             yield Breach(rule="delegation-chain", detail=detail, field="data.delegator")
         return
     parent = work.delegations.get(terms.parent_id)
-    if parent is None or not parent.is_live(at) or parent.terms.delegate != terms.delegator:
+    is_live = all(each.is_live(at) for each in work.lineage(terms.parent_id))
+    if parent is None or not is_live or parent.terms.delegate != terms.delegator:
         detail = f"{terms.delegator} has no live delegation {terms.parent_id} to pass on"
         yield Breach(rule="delegation-chain", detail=detail, field="data.parent_id")
     else:
