@@ -11,7 +11,7 @@ sources := contracts projections services
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults slow planted check requirements bench-append bench-import bench-replay lock clean
+.PHONY: help demo test faults slow planted check requirements bench-append bench-import bench-query bench-replay lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo 'make requirements  the rows of the requirements that have a passing test'
 	@echo 'make bench-append  commands a second, against eventsourcing on SQLite and PostgreSQL'
 	@echo 'make bench-import  how fast real logs come in, and what CPU each process takes for a fact'
+	@echo 'make bench-query   what a question takes, while the views go on folding'
 	@echo 'make bench-replay  all views from the first event on, against eventsourcing and bare transport'
 	@echo 'make lock          requirements.lock and constraints.txt anew, from pyproject.toml'
 	@echo 'make clean         remove what was made here, but for the log in .attorn'
@@ -58,6 +59,9 @@ bench-append: $(VENV)/.installed
 
 bench-import: $(VENV)/.installed
 	@$(python) bench/import.py $(BENCH)
+
+bench-query: $(VENV)/.installed
+	@$(python) bench/query.py $(BENCH)
 
 bench-replay: $(VENV)/.installed
 	@$(python) bench/replay.py $(BENCH)

@@ -84,6 +84,10 @@ class Story:
         """`id` is custodian of the ledger from now on."""
         return self.tell(f"participant/{id}", RoleGranted(role="custodian"))
 
+    def granted(self, id: str, role: Any) -> int:
+        """`id` holds this role everywhere from now on."""
+        return self.tell(f"participant/{id}", RoleGranted(role=role))
+
     def leaves(self, id: str, successor: str | None, **attributes: Any) -> int:
         return self.tell(f"participant/{id}", ParticipantDeactivated(successor=successor), **attributes)
 

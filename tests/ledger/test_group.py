@@ -3,8 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import nats
@@ -18,8 +17,8 @@ from attorn.services.ledger import group
 from attorn.services.ledger.jetstream import JetStreamLedger
 from attorn.services.patience import left, within
 from attorn.services.provision import provision
-from attorn.services.supervise.server import HOST, Broker, find_server, free_port
-from attorn.services.supervise.supervisor import Child, spawn
+from attorn.services.supervise.server import HOST, Broker
+from configured import configured
 from sample_log import connected, entries, entry, everything, fact
 
 MANY = 200
@@ -232,26 +231,3 @@ async def test_a_bound_only_shrinks() -> None:
     with within(-1.0):
         assert left(5.0) == 0.0
     assert left(5.0) == 5.0
-
-
-@asynccontextmanager
-async def configured(directory: Path, users: str) -> AsyncIterator[int]:
-    """A server with these users, on the port that is yielded."""
-    port = free_port()
-    configuration = directory / "nats.conf"
-    configuration.write_text(
-        f'listen: "{HOST}:{port}"\njetstream {{ store_dir: "{directory / "store"}", sync_interval: always }}\n{users}'
-    )
-    child = Child(name="nats-server", argv=(str(find_server()), "-c", str(configuration)))
-    process = await spawn(child, directory)
-    try:
-        async with asyncio.timeout(10):
-            while True:
-                try:
-                    (await asyncio.open_connection(HOST, port))[1].close()
-                    break
-                except OSError:
-                    await asyncio.sleep(0.02)
-        yield port
-    finally:
-        await process.kill()

@@ -18,7 +18,8 @@ from attorn.contracts.refusal import Conflict, Refused, Unavailable
 from attorn.services.ledger.follow import LogDamaged
 from attorn.services.ledger.jetstream import JetStreamLedger
 from attorn.services.provision import provision
-from attorn.services.supervise.server import HOST, Broker, find_server, free_port
+from attorn.services.supervise.server import HOST, Broker
+from configured import configured
 from sample_log import ask, connected, entries, entry, everything, fact, pages_until
 
 pytest_plugins = ["broker"]
@@ -253,7 +254,7 @@ async def test_a_log_without_room_says_so_and_a_torn_batch_is_completed_when_the
 
     full = 0
     async with (
-        configured(tmp_path, "", limit="max_file_store: 1MB") as port,
+        configured(tmp_path, "", jetstream="max_file_store: 1MB") as port,
         connected(f"nats://{HOST}:{port}", timeout=0.3) as (nc, ledger),
     ):
         await provision(nc)
@@ -446,28 +447,3 @@ async def until(holds: Callable[[], bool]) -> None:
 async def delete_consumers(admin: Client) -> None:
     for name in (await ask(admin, "CONSUMER.NAMES.ATTORN"))["consumers"] or ():
         await ask(admin, f"CONSUMER.DELETE.ATTORN.{name}")
-
-
-@asynccontextmanager
-async def configured(directory: Path, lines: str, limit: str = "") -> AsyncIterator[int]:
-    """A nats-server with a configuration of its own; its port."""
-    port = free_port()
-    configuration = directory / "nats.conf"
-    store = f'store_dir: "{directory}/store", sync_interval: always'
-    configuration.write_text(f'listen: "{HOST}:{port}"\njetstream {{ {store}\n{limit} }}\n{lines}')
-    process = await asyncio.create_subprocess_exec(
-        find_server(), "-c", configuration, stderr=asyncio.subprocess.DEVNULL
-    )
-    try:
-        async with asyncio.timeout(10):
-            while True:
-                try:
-                    _, writer = await asyncio.open_connection(HOST, port)
-                    writer.close()
-                    break
-                except OSError:
-                    await asyncio.sleep(0.02)
-        yield port
-    finally:
-        process.kill()
-        await process.wait()

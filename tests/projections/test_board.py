@@ -38,6 +38,7 @@ from attorn.contracts.work import (
 )
 from attorn.projections import board
 from attorn.projections.lifecycle import Lifecycle, State, follows
+from attorn.projections.questions.board import AskBoard
 from sample_story import Story, day
 
 DEFINED = WorkDefined(title="Refund", accountable="ana", candidates=("cy",), due_at=day(10))
@@ -330,3 +331,21 @@ def test_rows_do_not_depend_on_how_the_log_came_in_pages(board_of_many: Story) -
 
 def test_the_state_of_a_new_row_is_that_of_the_state_machine() -> None:
     assert board.Row("W-1", "", 0, 1, 1, day(0), day(0), day(0)).kept.life == Lifecycle()
+
+
+def test_the_pages_of_a_board_together_are_the_board_whatever_it_is_narrowed_to(board_of_many: Story) -> None:
+    told = board_of_many.folded()
+    for asked in ({}, {"open": True}, {"open": False}, {"state": "defined"}, {"open": True, "named": "ana"}):
+        whole = told.ask("board", **asked)
+        found, after = list[str](), ""
+        while after is not None:
+            page = told.ask("board", after=after, limit=2, **asked)
+            assert len(page.items) <= 2 and page.count == whole.count
+            found += [item.work for item in page.items]
+            after = page.next
+        assert found == [item.work for item in whole.items] and len(found) == whole.count, asked
+
+
+def test_a_board_that_no_index_leads_to_is_answered_beside_the_fold() -> None:
+    assert AskBoard(accountable="ana").is_long and AskBoard(overdue_at=day(1)).is_long
+    assert not AskBoard(open=True, process="refunds").is_long and not AskBoard().is_long

@@ -120,6 +120,17 @@ def test_the_terms_of_any_position_are_those_that_were_narrowed_by_then() -> Non
     assert [c.id for c in now.terms.conditions] == ["k1"]
 
 
+def test_of_a_budget_what_a_narrowing_does_not_name_stays_and_what_would_widen_it_changes_nothing() -> None:
+    story = begun()
+    given(story, budget=Budget(tokens=100, actions=5), activities=("read",))
+    story.tell("work/W-1", DelegationNarrowed(delegation_id="D-1", budget=Budget(tokens=50)))
+    story.tell("work/W-1", DelegationNarrowed(delegation_id="D-1", budget=Budget(actions=9)))
+    story.tell("work/W-1", DelegationNarrowed(delegation_id="D-1", activities=("read", "write"), max_uses=1))
+    [now] = chain(story).links
+    assert now.terms.budget == Budget(tokens=50, actions=5)
+    assert (now.terms.activities, now.terms.max_uses) == (("read",), None)
+
+
 def test_what_was_used_up_is_the_sum_of_the_executions_under_it() -> None:
     story = begun()
     given(story, budget=Budget(actions=5))

@@ -1,7 +1,9 @@
 """The open escalations, each with its rung, who was told and who has it, and the position from which to follow on."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
+
+import pytest
 
 from attorn.contracts.decision import Option
 from attorn.contracts.escalation import (
@@ -23,6 +25,8 @@ from attorn.contracts.ids import Pinned, Severity
 from attorn.contracts.work import WorkDefined
 from sample_story import Story, day
 
+QUARTER: Final = timedelta(minutes=15)
+
 
 def raised(id: str = "esc-1", severity: Severity = "high") -> WorkEscalated:
     return WorkEscalated(
@@ -34,7 +38,7 @@ def raised(id: str = "esc-1", severity: Severity = "high") -> WorkEscalated:
         context=EscalationContext(
             summary="Two accounts match", question="Which?", options=(Option(id="a", label="A"),)
         ),
-        ladder=(Rung(rung=1, targets=("ana",), ack_within=timedelta(minutes=15)),),
+        ladder=(Rung(rung=1, targets=("ana",), ack_within=QUARTER),),
     )
 
 
@@ -62,14 +66,34 @@ def test_it_goes_up_the_ladder_until_somebody_takes_it_up() -> None:
         "acknowledged",
         "ana",
         day(2),
-        None,
+        day(2),
     )
     found = after(told, taken, EscalationUnacknowledged(escalation_id="esc-1"))
     assert (found.status, found.acknowledged_by, found.rung) == ("open", None, 1)
     found = after(told, EscalationAdvanced(escalation_id="esc-1", from_=1, to=2))
-    assert (found.status, found.rung, found.next_rung_at) == ("open", 2, None)
+    assert (found.status, found.rung, found.next_rung_at) == ("open", 2, day(found.last_position / 24) + QUARTER)
     assert after(told, EscalationReassigned(escalation_id="esc-1", to="cy")).told == ("cy",)
     assert (after(told, EscalationExhausted(escalation_id="esc-1", round=2)).status) == "exhausted"
+
+
+@pytest.mark.parametrize(
+    "happens",
+    [
+        EscalationAcknowledged(escalation_id="esc-1", by="ana"),
+        EscalationAnswered(escalation_id="esc-1", decision="Take A", by="ana"),
+        EscalationExhausted(escalation_id="esc-1"),
+        EscalationReassigned(escalation_id="esc-1", to="cy"),
+    ],
+    ids=lambda event: event.type,
+)
+def test_while_it_is_open_it_goes_on_by_itself_and_then_no_more(happens: Any) -> None:
+    assert after().next_rung_at == after().raised_time + QUARTER
+    found = after(happens)
+    assert found.next_rung_at == day(found.last_position / 24) + QUARTER
+    resolved = EscalationResolved(escalation_id="esc-1", outcome="returned", by="ana")
+    assert after(happens, resolved).next_rung_at is None
+    found = after(happens, resolved, EscalationReopened(escalation_id="esc-1"))
+    assert found.next_rung_at == day(found.last_position / 24) + QUARTER
 
 
 def test_only_resolved_and_cancelled_end_it_and_reopening_undoes_that() -> None:

@@ -37,7 +37,9 @@ from attorn.contracts.review import (
     Verdict,
     WorkReviewed,
 )
-from attorn.contracts.work import WorkCancelled, WorkDefined, WorkSubmitted
+from attorn.contracts.work import WorkCancelled, WorkCompleted, WorkDefined, WorkFailed, WorkSubmitted, WorkSuperseded
+from attorn.projections import inbox
+from attorn.projections.store import sqlite
 from sample_story import Story, day
 
 DIG = "sha256:" + "a" * 64
@@ -128,6 +130,80 @@ def test_what_ends_the_work_ends_its_questions() -> None:
     story.tell("work/W-1", DecisionRequested(decision_id="d", question="Refund?", from_="ben"))
     story.tell("work/W-1", WorkCancelled())
     assert waits(story, "ben") == []
+
+
+@pytest.mark.parametrize("end", [WorkCompleted(), WorkFailed(), WorkCancelled(), WorkSuperseded()])
+def test_what_ends_the_work_leaves_no_row_of_what_waited_but_of_its_escalations(end: Any) -> None:
+    story = begun()
+    story.tell("work/W-1", ExecutionInputRequired(execution_id="x", request_id="q", from_="ben", question="Which?"))
+    story.tell("work/W-1", DecisionRequested(decision_id="d", question="Refund?", from_="ben"))
+    story.tell("work/W-1", WorkDelegated(delegation_id="g", delegator="ana", delegate="bot"))
+    story.tell("work/W-1", HandoverOffered(handover_id="h", from_="bot", to="ben"))
+    in_review(story, candidates=("ben",))
+    story.tell("work/W-1", WorkEscalated(escalation_id="e", reason="manual", raised_by="bot",
+                                         context=EscalationContext(summary="stuck")))  # fmt: skip
+    for page in (1, 1_000):
+        told = story.folded(page)
+        assert told.rows.count(inbox.Row, "kind NOT IN ('member', 'item')") == 6
+    story.tell("work/W-1", end)
+    for page in (1, 4, 1_000):
+        told = story.folded(page)
+        assert [row.key for row in told.rows.select(inbox.Row)] == ["W-1/escalation/e"]
+
+
+@pytest.mark.parametrize("cached", [0, 3, 10_000])
+def test_what_ends_with_the_work_is_found_whether_or_not_its_rows_are_in_memory(
+    cached: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "ROWS_CACHED_MAX", cached)
+    story = Story()
+    for number in range(12):
+        for id in ("d1", "d2"):
+            asked = DecisionRequested(decision_id=id, question="Refund?", from_="ben")
+            story.tell(f"work/W-{number}", asked)
+    for number in range(0, 12, 2):
+        story.tell(f"work/W-{number}", WorkCompleted())
+    kept = {f"W-{number}/decision/{id}" for number in range(1, 12, 2) for id in ("d1", "d2")}
+    for page in (1, 5, 1_000):
+        assert {row.key for row in story.folded(page).rows.select(inbox.Row, "kind = 'decision'")} == kept
+
+
+def test_what_is_settled_is_forgotten_of_the_item_too() -> None:
+    story = begun()
+    story.tell("work/W-1", WorkDelegated(delegation_id="g", delegator="ana", delegate="bot"))
+    story.tell("work/W-1", DelegationAccepted(delegation_id="g"))
+    assert story.folded().rows.count(inbox.Row) == 0
+
+
+def all_pages(story: Story, who: str) -> tuple[list[str], int]:
+    told, found, after, pages = story.folded(), list[str](), "", 0
+    while after is not None:
+        page = told.ask("inbox", who=who, after=after, limit=40)
+        found += [each.id for each in page.waiting]
+        after, pages = page.next, pages + 1
+    return found, pages
+
+
+def test_a_page_that_finds_little_among_much_that_is_over_is_short_and_the_next_goes_on() -> None:
+    story = begun()
+    story.tell("work/W-2", WorkCancelled())
+    # What is reported when its work has ended already waits for nobody, and yet is looked at.
+    for number in range(600):
+        late = number % 300 != 299
+        story.tell("work/W-2" if late else "work/W-1", DecisionRequested(decision_id=f"d{number}", question="Refund?",
+                                                                         from_="ben"))  # fmt: skip
+    assert all_pages(story, "ben") == (["d299", "d599"], 2)
+
+
+def test_what_is_asked_of_nobody_in_particular_is_found_among_much_that_others_answer_for() -> None:
+    story = begun()
+    story.tell("work/W-2", WorkDefined(title="Other", accountable="cleo"))
+    for number in range(1_100):
+        mine = number % 550 == 549
+        question = DecisionRequested(decision_id=f"d{number}", question="Refund?")
+        story.tell("work/W-1" if mine else "work/W-2", question)
+    assert all_pages(story, "ana") == (["d549", "d1099"], 2)
+    assert all_pages(story, "bot") == ([], 1)
 
 
 def test_a_decision_that_names_nobody_waits_for_who_answers_for_the_work() -> None:

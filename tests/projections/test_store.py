@@ -85,6 +85,8 @@ def test_what_is_folded_can_be_asked_about() -> None:
         assert rows.get(Kind, "none") is None
         late = rows.select(Line, "at > ?", [sample.BEGIN + timedelta(seconds=590)], order="at DESC", limit=3)
         assert [line.key for line in late] == ["0000000600", "0000000599", "0000000598"]
+        few = rows.values(Line, ("key", "at"), "at > ?", [sample.BEGIN + timedelta(seconds=590)], "at DESC", 3)
+        assert [tuple(values) for values in few] == [(line.key, line.at) for line in late]
         tally = rows.get(Tally, "work/W-1")
         assert tally is not None and tally.is_work is True and tally.last_at.utcoffset() == timedelta(0)
         notes = rows.get(Notes, "W-1")

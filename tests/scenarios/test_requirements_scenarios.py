@@ -1,5 +1,4 @@
-"""Five ways in which people and agents work together, each told on a running attorn from beginning to end, with
-what the views say of it then."""
+"""Five ways in which people and agents work together, each told from beginning to end, with what the views then say."""
 
 from collections.abc import AsyncIterator
 

@@ -47,10 +47,17 @@ from attorn.contracts.execution import (
 )
 from attorn.contracts.ids import Money
 from attorn.contracts.output import Output, OutputReleased, ReleaseOutput
-from attorn.contracts.participant import DeactivateParticipant, ParticipantSuspended
+from attorn.contracts.participant import (
+    DeactivateParticipant,
+    ParticipantSuspended,
+    ResumeParticipant,
+    SuspendParticipant,
+)
+from attorn.contracts.policy import DelegationRules, PolicyRules, PublishPolicy
+from attorn.contracts.process import PublishProcess
 from attorn.contracts.review import ReviewRequested, ReviewWork
 from attorn.contracts.work import AssignWork, CompleteWork, DefineWork, VerifyWork
-from attorn.services.delegation import bounds
+from attorn.projections import bounds
 from story import BEGIN, Story
 
 W: Final = {"work_id": "W-1"}
@@ -84,6 +91,49 @@ def test_only_who_has_a_part_in_the_work_entrusts_others_with_it() -> None:
     story.fact(WorkDelegated(delegation_id="D-3", delegator="ben", delegate="bot")).finds_only("delegation-chain")
     assigned = entrusted().given(AssignWork(**W, executor="ben"))
     assigned.when(DelegateWork(**W, delegation_id="D-2", delegate="bot"), by="ben").then(WorkDelegated)
+
+
+WIDEST: Final = DelegationRules(
+    activities=("look", "draft"),
+    exclusions=("orders/vip",),
+    max_budget=Budget(tokens=100),
+    max_duration=8 * HOUR,
+    max_depth=1,
+    max_autonomy="act_with_approval",
+)
+ALLOWED: Final[dict[str, Any]] = {
+    "activities": ("look",),
+    "exclusions": ("orders/vip", "orders/1"),
+    "budget": Budget(tokens=50),
+    "valid_until": BEGIN + 8 * HOUR,
+    "autonomy": "suggest",
+}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"activities": ("look", "pay")},
+        {"activities": ()},
+        {"exclusions": ()},
+        {"budget": Budget(tokens=101)},
+        {"budget": None},
+        {"valid_until": BEGIN + 9 * HOUR},
+        {"valid_until": None},
+        {"may_subdelegate": True, "max_depth": 2},
+        {"autonomy": "act"},
+    ],
+)
+def test_nobody_gives_more_than_a_policy_in_force_says_may_be_given(more: dict[str, Any]) -> None:
+    policy = PublishPolicy(policy_id="bounds", kind="delegation", rules=PolicyRules(delegation=WIDEST))
+    story = Story().given(DefineWork(**W, title="Refund", accountable="ana"), policy)
+    story.when(DelegateWork(**W, delegate="bot", **ALLOWED | more)).refused_only("delegation-chain")
+    wide = WorkDelegated(delegation_id="D-1", delegator="ana", delegate="bot", **ALLOWED | more)
+    story.fact(wide).finds_only("delegation-chain")
+    story.when(DelegateWork(**W, delegation_id="D-2", delegate="bot", **ALLOWED)).then(WorkDelegated)
+    later = msgspec.structs.replace(policy, effective_at=BEGIN + 99 * HOUR)
+    story = Story().given(DefineWork(**W, title="Refund", accountable="ana"), later)
+    story.when(DelegateWork(**W, delegate="bot", **ALLOWED | more)).then(WorkDelegated)
 
 
 # ---- within it
@@ -161,6 +211,22 @@ def test_what_was_expected_is_handed_in() -> None:
 def test_an_agent_that_is_suspended_does_nothing_under_it() -> None:
     story = running().given(ParticipantSuspended(), on="participant/bot")
     story.when(act(), by="bot").refused_only("delegation-violated")
+
+
+def test_a_suspension_that_names_a_process_stops_the_delegations_in_it_and_no_others() -> None:
+    in_it = {"work_id": "W-2", "delegation_id": "D-2"}
+    story = running().given(
+        PublishProcess(process_id="refunds", owner="ana"),
+        DefineWork(work_id="W-2", title="Refund", accountable="ana", process="refunds"),
+        DelegateWork(**in_it, delegate="bot", autonomy="act"),
+        SuspendParticipant(participant_id="bot", scope="process/refunds"),
+    )
+    story.when(act(), by="bot").then(ExecutionActionRecorded)
+    story.when(StartExecution(work_id="W-2", execution_id="E-2"), by="bot").refused_only("delegation-violated")
+    started = ExecutionStarted(execution_id="E-2", executor="bot", process_version=1)
+    story.fact(started, on="work/W-2").finds_only("delegation-violated")
+    story.given(ResumeParticipant(participant_id="bot"))
+    story.when(StartExecution(work_id="W-2", execution_id="E-3"), by="bot").then(ExecutionStarted)
 
 
 def test_an_agent_speaks_for_itself_only() -> None:

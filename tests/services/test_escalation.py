@@ -38,6 +38,7 @@ from attorn.contracts.participant import AbsenceDeclared, DeactivateParticipant,
 from attorn.contracts.policy import EscalationRules, PolicyRules, PublishPolicy
 from attorn.contracts.refusal import Unreadable
 from attorn.contracts.work import CancelWork, DefineWork
+from attorn.projections import escalations
 from attorn.services.escalation import model
 from story import BEGIN, Story
 
@@ -340,6 +341,20 @@ class TestClock:
             known = work.escalations["X-1"]
             assert (known.next_rung_at is not None) == known.is_open
             assert known.next_rung_at is None or known.next_rung_at >= at or data in TIMED
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.lists(st.sampled_from(HAPPENS), max_size=12))
+    def test_the_view_says_of_it_what_the_rules_go_by(self, happens: list[Any]) -> None:
+        story = raised("ben", "ana")
+        for data in happens:
+            story.fact(data)
+        row = None
+        for recorded in story.log():
+            if type(recorded.event.data) in escalations.EVENTS:
+                row = escalations.apply(row, recorded, "W-1/X-1")
+        known = story.state().escalations["X-1"]
+        assert row is not None
+        assert (row.open, row.rung, row.next_rung_at) == (known.is_open, known.rung, known.next_rung_at)
 
     def test_a_duration_that_leads_out_of_the_calendar_never_ends(self) -> None:
         ladder = (Rung(rung=1, targets=("ana",), ack_within=timedelta(days=999_999_999)),)

@@ -139,6 +139,12 @@ def test_a_route_leads_to_the_first_candidate_who_is_able_and_here() -> None:
     story = routed("bot", "ben").given(SuspendParticipant(participant_id="bot"))
     story.when(ROUTE).then(WorkAssigned(executor="ben", mode="route"))
 
+    story = routed("bot", "scout").given(SuspendParticipant(participant_id="bot", scope="process/refunds"))
+    story.when(ROUTE).then(WorkAssigned(executor="scout", mode="route"))
+
+    story = routed("bot", "scout").given(SuspendParticipant(participant_id="bot", scope="process/claims"))
+    story.when(ROUTE).then(WorkAssigned(executor="bot", mode="route"))
+
 
 def test_who_declined_is_not_asked_again_and_when_nobody_is_left_it_escalates() -> None:
     story = routed("ben", "carla").given(ROUTE).given(DeclineWork(**W, reason="no time"), by="ben")

@@ -21,7 +21,7 @@ from attorn.contracts.output import (
     ValidateOutput,
 )
 from attorn.contracts.policy import PolicyRules, PublishPolicy, ReviewRules
-from attorn.contracts.review import ReviewInvalidated, ReviewRequested
+from attorn.contracts.review import ReviewInvalidated, ReviewRequested, ReviewWork, WorkReviewed
 from attorn.contracts.work import AcceptanceCriterion, CompleteWork, CriterionVerdict, DefineWork, VerifyWork
 from attorn.services.output import schema
 from story import Story
@@ -208,7 +208,13 @@ def test_new_bytes_end_what_was_asked_of_the_old() -> None:
     story.when(ExecuteWork(**W, execution_id="E-1", result="completed", outputs=(booking(BAD),))).then(
         WorkExecuted, ReviewRequested
     )
-    story.when(ProduceOutput(**W, output=booking(GOOD))).then(OutputProduced, ReviewInvalidated)
+    story.when(ProduceOutput(**W, output=booking(GOOD))).then(OutputProduced, ReviewInvalidated, ReviewRequested)
+    assert story.state().life.state == "in_review", "somebody has to look at what there is now"
+    [asked] = [review.request for review in story.state().reviews.values() if review.status == "open"]
+    assert asked.output_dig == dig(GOOD)
+    passes = ReviewWork(**W, review_id=asked.review_id, output_id="O-1", output_dig=dig(GOOD), verdict="approved")
+    story.when(passes, by="ben").then(WorkReviewed)
+    story.when(ProduceOutput(**W, output=booking(BAD))).then(OutputProduced, ReviewInvalidated)
 
 
 # ---- the schemas themselves

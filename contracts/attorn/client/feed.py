@@ -33,7 +33,6 @@ FETCH_S: Final = 1.0
 INACTIVE_S: Final = 60.0
 PAUSE_S_MAX: Final = 2.0
 ACK_WAIT_S: Final = 30.0
-DENIED: Final = "permission"
 
 
 class Delivered(msgspec.Struct, frozen=True):

@@ -142,12 +142,6 @@ def _bounds(data: DelegationNarrowed) -> Terms:
     return Terms(**{name: getattr(data, name) for name in _NARROWED})
 
 
-def narrow(terms: Terms, by: Terms) -> Terms:
-    """The terms after a narrowing."""
-    said = {name: value for name in _NARROWED if (value := getattr(by, name)) is not None}
-    return msgspec.structs.replace(terms, **said)
-
-
 _NARROWED: Final = tuple(set(Terms.__struct_fields__) & set(DelegationNarrowed.__struct_fields__))
 _LEADS: Final[dict[type, State]] = {
     DelegationAccepted: "accepted",

@@ -22,8 +22,9 @@ _OVER: Final = frozenset({"resolved", "cancelled"})
 class Row(msgspec.Struct, frozen=True):
     """One escalation. Its id is the publisher's own, and so is unique within its work item only: the key has both.
 
-    While it is open, something happens by itself at `next_rung_at`. `status` is open, acknowledged, answered, exhausted, resolved or cancelled; the last two are the end, unless it is
-    reopened. `rung` is the step of the ladder that it is on, 0 before anybody was told; `told` are those told last.
+    `status` is open, acknowledged, answered, exhausted, resolved or cancelled; the last two are the end, unless it is
+    reopened. Until then it never rests: at `next_rung_at` it goes on by itself. `rung` is the step of the ladder that
+    it is on, 0 before anybody was told; `told` are those told last.
     """
 
     key: str

@@ -248,7 +248,9 @@ def _execute(life: Lifecycle, payload: WorkExecuted) -> Step:
     ended = _replace(life, back="", pauses=(), inputs=(), executions=())
     match payload.result:
         case "completed":
-            return Step(_replace(ended, state="submitted"), life.state == "in_progress")
+            # What others handed in before may still be looked at.
+            after: State = "in_review" if life.reviews else "submitted"
+            return Step(_replace(ended, state=after), life.state == "in_progress")
         case "failed":
             # Who fails may have been waiting; its questions end with the execution, an escalation does not.
             return Step(_working(ended), life.state in ("in_progress", "waiting_input"))
@@ -258,12 +260,16 @@ def _execute(life: Lifecycle, payload: WorkExecuted) -> Step:
 
 def _request(life: Lifecycle, payload: ReviewRequested) -> Step:
     reviews = (*(r for r in life.reviews if r[0] != payload.review_id), (payload.review_id, payload.required))
+    if life.executions and life.state in ("in_progress", "waiting_input"):
+        # One has handed in, and others are still at it: the work goes on, and waits for the verdict at its end.
+        return Step(_replace(life, reviews=reviews), True)
     allowed = life.state in ("submitted", "in_review")
     return Step(_replace(life, state="in_review", reviews=reviews, back="", pauses=()), allowed)
 
 
 def _review(life: Lifecycle, payload: WorkReviewed) -> Step:
-    allowed = life.state == "in_review"
+    goes_on = bool(life.executions) and life.state in ("in_progress", "waiting_input")
+    allowed = life.state == "in_review" or (goes_on and any(id == payload.review_id for id, _ in life.reviews))
     if payload.verdict in ("changes_requested", "rejected"):
         return Step(_working(_replace(life, reviews=())), allowed)
     # A waiver stands for all the verdicts that were still wanted.
@@ -272,6 +278,8 @@ def _review(life: Lifecycle, payload: WorkReviewed) -> Step:
         for id, needed in life.reviews
         if id != payload.review_id or (needed > 1 and payload.verdict != "waived")
     )
+    if goes_on:
+        return Step(_replace(life, reviews=left), allowed)
     after: State = "in_review" if left else "submitted"
     return Step(_replace(life, state=after, reviews=left, back="", pauses=()), allowed)
 

@@ -40,7 +40,7 @@ from attorn.projections.fold import Rows
 from attorn.projections.lifecycle import Lifecycle, step
 
 NAME = "timeline"
-VERSION = 4
+VERSION = 5
 EVENTS: Final[frozenset[type] | None] = None
 INDEXES = (("stream",), ("type",), ("actor",), ("named",))
 NEW = True
@@ -118,8 +118,8 @@ def apply(row: Row | None, recorded: Recorded, key: int) -> Row | None:
                 waiting_on = about
         if told.reference:
             reference = getattr(data, told.reference)
-        if told.detail:
-            detail = _word(getattr(data, told.detail))
+        if told.detail and (said := getattr(data, told.detail)) is not None:
+            detail = told.words[said] if said.__class__ is bool else str(said)
         if told.leads is not None and stream.startswith("work/"):
             state = told.leads if told.leads.__class__ is str else told.leads.get(detail or "")
         summary = told.summary(data, stream.partition("/")[2])
@@ -221,11 +221,16 @@ def restore(row: Row) -> Any:
 
 # ---- what is told of each event
 
-_TRUTH: Final = {"blocking": True, "advisory": False}
+_ADVISORY: Final = ("advisory", "blocking")
+_FOLLOWED: Final = ("not followed", "followed")
+_TRUTH: Final = {word: bool(truth) for words in (_ADVISORY, _FOLLOWED) for truth, word in enumerate(words)}
 
 
 class _Told(msgspec.Struct, frozen=True):
-    """How an event is told: its sentence, and which of its fields say who, to whom, about which and what."""
+    """How an event is told: its sentence, and which of its fields say who, to whom, about which and what.
+
+    `words` are what is written for a detail that is false, and for one that is true.
+    """
 
     summary: Callable[[Any, str], str]
     actor: str = "by"
@@ -233,12 +238,7 @@ class _Told(msgspec.Struct, frozen=True):
     reference: str = ""
     detail: str = ""
     waits: bool = False
-
-
-def _word(value: Any) -> str:
-    if isinstance(value, bool):
-        return "blocking" if value else "advisory"
-    return str(value)
+    words: tuple[str, str] = _ADVISORY
 
 
 def _q(text: str, length: int = 80) -> str:
@@ -418,13 +418,13 @@ _TELLING: Final[dict[type, _Told]] = {
         lambda d, id: f"Recommended: {_q(d.recommendation)}", reference="recommendation_id"),
     decision.RecommendationAnswered: _Told(
         lambda d, id: f"Recommendation {d.recommendation_id} was {d.answer}{_why(d.reason)}",
-        reference="recommendation_id", detail="answer"),
+        about="recommended_by", reference="recommendation_id", detail="answer"),
     decision.DecisionRequested: _Told(
         lambda d, id: f"A choice for {d.from_ or 'somebody else'}: {_q(d.question)}",
         about="from_", reference="decision_id"),
     decision.DecisionMade: _Told(
         lambda d, id: f"{d.decider} chose {_q(d.chosen, 40)}{_why(d.rationale)}",
-        actor="decider", reference="decision_id"),
+        actor="decider", about="recommended_by", reference="decision_id", detail="followed", words=_FOLLOWED),
     # reviews
     review.ReviewRequested: _Told(
         lambda d, id: f"Output {d.output_id} waits for {d.required} reviewer{'s' if d.required != 1 else ''}"
@@ -597,6 +597,7 @@ class _Reading(msgspec.Struct, frozen=True):
     reference: str
     detail: str
     waits: bool
+    words: tuple[str, str]
     has_team: bool
     leads: Any
 
@@ -604,7 +605,7 @@ class _Reading(msgspec.Struct, frozen=True):
 def _reading(event: type[Any], told: _Told) -> _Reading:
     fields = event.__struct_fields__
     return _Reading(event.type, told.summary, told.actor if told.actor in fields else "", told.about, told.reference,
-                    told.detail, told.waits, "team" in fields, _LEADS.get(event))  # fmt: skip
+                    told.detail, told.waits, told.words, "team" in fields, _LEADS.get(event))  # fmt: skip
 
 
 _READ: Final = {event: _reading(event, told) for event, told in _TELLING.items()}

@@ -7,11 +7,12 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from attorn.cli.connect import connected
-from attorn.cli.errors import Exit
+from attorn.cli.errors import Exit, not_found
 from attorn.cli.inputs import command, digest_of, pairs
-from attorn.cli.options import At, From, Given, Id, Reason, Text, When, as_of
+from attorn.cli.options import At, From, Given, Id, Limit, Reason, Text, When, as_of
 from attorn.cli.output import Column, write_list
-from attorn.cli.people import directory
+from attorn.cli.paging import listed, others
+from attorn.cli.policy import in_words
 from attorn.cli.telling import tell_plainly
 from attorn.contracts.participant import DeployAgent, Oversight, StepInstructions, UndeployAgent, VolumeFloor
 
@@ -41,7 +42,7 @@ COLUMNS = (
     Column("AGENT", "agent", "id"),
     Column("PROCESS", "process", "id"),
     Column("VERSION", "version", "number"),
-    Column("NEWEST", lambda d: d["newest"] if d["newest"] != d["version"] else None, "number"),
+    Column("NEWEST", lambda d: d.get("newest") if d.get("newest") != d.get("version") else None, "number"),
     Column("ENVIRONMENT", "environment", "id"),
     Column("SINCE", "since", "time"),
     Column("LED BY", "person", "id"),
@@ -51,7 +52,7 @@ STUCK = (
     Column("PROCESS", "process", "id"),
     Column("RUNG", "rung", "number"),
     Column("ASKED", "persons"),
-    Column("WITHIN", "within"),
+    Column("WITHIN", lambda rung: in_words(rung.get("ack_within", ""))),
     Column("NAMED", "targets"),
     Column("PROBLEM", "problem"),
 )
@@ -125,38 +126,18 @@ async def ls(
     process: Annotated[Id | None, Parameter(help="Only in this process.")] = None,
     outdated: Annotated[bool, Parameter(help="Only those that work by an older version of their process.")] = False,
     at: At = None,
+    limit: Limit = 100,
     options: Given,
 ) -> None:
     """List the agents at work: where, by which version, led by whom; now or on a day.
 
     Example: attorn agent ls --outdated
     """
-    from attorn.projections.directory import AsOf
-    from attorn.projections.workforce import deployments, line
-
+    asked = {"process": process, "outdated": outdated or None, **as_of(at, None, None)}
     async with connected(options) as attorn:
-        people = await directory(attorn)
-    asof = AsOf(**as_of(at, None, None))
-    found: list[dict[str, Any]] = []
-    for each in deployments(people, asof, process):
-        newest = people.process(each.said.process_id, asof=asof)
-        version = each.said.process_version
-        found.append(
-            {
-                "agent": each.agent,
-                "process": each.said.process_id,
-                "version": version,
-                "newest": newest.version if newest is not None else None,
-                "environment": each.said.environment,
-                "since": each.since.time,
-                "person": line(people, each.agent, asof).person,
-                "agent_version": each.said.agent_version,
-            }
-        )
-    if outdated:
-        found = [each for each in found if each["version"] != each["newest"]]
+        found, more = await listed(attorn, "deployments", "deployments", limit, **asked)
     nothing = "every agent works by the newest version" if outdated else "no agent is deployed"
-    write_list(options, found, COLUMNS, id="agent", nothing=nothing)
+    write_list(options, found, COLUMNS, id="agent", nothing=nothing, more=others(more))
 
 
 @app.command
@@ -168,39 +149,37 @@ async def stuck(
 
     Example: attorn agent stuck refunds-bot
     """
-    from attorn.projections.workforce import when_stuck
-
     async with connected(options) as attorn:
-        people = await directory(attorn)
-    helps = when_stuck(people, agent, at or datetime.now(UTC))
+        answer = await attorn.ask("when_stuck", agent=agent, at=at or datetime.now(UTC))
+    if "help" not in answer and "not registered" in answer["problem"]:
+        raise not_found(answer["problem"], "`attorn agent ls` says who is at work")
+    helps = answer.get("help", ())
     found: list[dict[str, Any]] = []
     for help_ in helps:
-        for rung in help_.rungs:
-            found.append({"process": help_.process, "rung": rung.rung, "persons": list(rung.persons),
-                          "within": str(rung.ack_within), "targets": list(rung.targets)})  # fmt: skip
-        if help_.problem is not None:
-            found.append({"process": help_.process, "problem": help_.problem})
+        found += ({"process": help_["process"], **rung} for rung in help_.get("rungs", ()))
+        if "problem" in help_:
+            found.append({"process": help_["process"], "problem": help_["problem"]})
     write_list(options, found, STUCK, id="process", nothing=f"{agent} is not deployed; nobody would be asked")
-    return Exit.CHECK_FAILED if not helps or any(help_.problem for help_ in helps) else 0
+    return Exit.CHECK_FAILED if not helps or any("problem" in help_ for help_ in helps) else 0
 
 
 @app.command
 async def unattested(
     *,
-    within: Annotated[Length, Parameter(help="How long a word counts.")] = timedelta(days=90),
+    within: Annotated[
+        Length, Parameter(help="How long a word counts.", show_default=lambda value: f"{value.days}d")
+    ] = timedelta(days=90),
     at: Annotated[When | None, Parameter(help="At this time; by default now.")] = None,
+    limit: Limit = 100,
     options: Given,
 ) -> int:
     """List the processes and agents that nobody has vouched for lately. Exits 7 when there are any.
 
     Example: attorn agent unattested --within 30d
     """
-    import msgspec
-
-    from attorn.projections.workforce import unattested as find
-
     async with connected(options) as attorn:
-        people = await directory(attorn)
-    found = [msgspec.to_builtins(each) for each in find(people, at or datetime.now(UTC), within)]
-    write_list(options, found, UNATTESTED, id="subject", nothing="somebody has vouched for everything lately")
+        asked = {"within": f"PT{within.total_seconds():.0f}S", "at": at or datetime.now(UTC)}
+        found, more = await listed(attorn, "unattested", "unattested", limit, **asked)
+    write_list(options, found, UNATTESTED, id="subject", nothing="somebody has vouched for everything lately",
+               more=others(more))  # fmt: skip
     return Exit.CHECK_FAILED if found else 0

@@ -200,7 +200,7 @@ async def duplicates(
 async def half_done(
     *,
     raised_by: Annotated[str | None, Parameter(metavar="WHO", help="Only what this participant escalated.")] = None,
-    open: Annotated[bool | None, Parameter(help="Only what is open, or what is not.")] = None,
+    open: Annotated[bool | None, Parameter(help="Only those that are still open.")] = None,
     limit: Limit = 100,
     options: Given,
 ) -> None:

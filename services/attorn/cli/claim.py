@@ -20,7 +20,12 @@ app = App(name="claim", help="Be the only one to work on a thing, for as long as
 
 Key = Annotated[str, Parameter(metavar="KEY", help="What it is, as in order/4711.")]
 Claim = Annotated[str | None, Parameter(metavar="ID", help="Which claim; by default the one that is held.")]
-Lease = Annotated[timedelta, Parameter(metavar="TIME", help="How long it lasts, as in 15m or 2h.")]
+Lease = Annotated[
+    timedelta,
+    Parameter(
+        metavar="TIME", help="How long it lasts, as in 15m or 2h.", show_default=lambda lease: f"{lease.seconds // 60}m"
+    ),
+]
 
 
 @app.command

@@ -45,7 +45,7 @@ COMMANDS: Final = (
     (BEING, "policy", "app", "The rules of reviews, escalations and delegations."),
     (BEING, "source", "app", "The systems that report facts, and their custodians."),
     (PROVING, "contracts", "app", "What events and commands look like; whether a file of events is in order."),
-    (PROVING, "quarantine", "app", "What came in and could not be read: look at it, send it again."),
+    (PROVING, "quarantine", "app", "What came in and could not be recorded: look at it, send it again."),
     (PROVING, "facts", "app", "Report what has happened, as CloudEvents."),
     (PROVING, "import", "app", "Take in logs of other systems."),
     (PROVING, "activity", "activity", "What somebody did, day by day; people and agents alike."),

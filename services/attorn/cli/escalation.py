@@ -1,5 +1,6 @@
 """`attorn escalation`: ask for somebody with more say, and be that somebody."""
 
+from datetime import timedelta
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
@@ -238,30 +239,17 @@ async def ladder(
 async def _ladders(attorn: Attorn, works: list[str]) -> list[dict[str, Any]]:
     from datetime import UTC, datetime
 
-    from attorn.cli.reading import pages
-    from attorn.projections.directory import KINDS, Directory
-    from attorn.projections.ladder import climb, rules
+    from msgspec import convert
 
-    directory, now = Directory(), datetime.now(UTC)
-    async for page in pages(attorn, kinds=KINDS):
-        for recorded in page.recorded:
-            directory.evolve(recorded)
+    at = datetime.now(UTC)
     found: list[dict[str, Any]] = []
     for work in works:
-        state = await folded(attorn, work)
-        pinned = state.definition.escalation_policy if state.definition is not None else None
-        said = rules(pinned, state.answers(directory).person, directory)
-        found += (
-            {
-                "work": work,
-                "rung": step.rung,
-                "targets": list(step.targets),
-                "persons": list(step.persons),
-                "names": [directory.name(id) for id in step.persons],
-                "minutes": step.ack_within.total_seconds() / 60,
-            }
-            for step in climb(said.ladder, directory, now)
-        )
+        told = await attorn.ask("ladder", work=work, at=at)
+        if "policy" not in told and "rungs" not in told and "problem" in told:
+            raise not_found(told["problem"], "`attorn work ls` says what there is")
+        for rung in told.get("rungs", ()):
+            within = convert(rung["ack_within"], timedelta).total_seconds()
+            found.append({"work": work, **rung, "minutes": within / 60})
     return found
 
 

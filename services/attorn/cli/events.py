@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from attorn.cli.connect import Attorn, connected
-from attorn.cli.errors import misused, not_found
+from attorn.cli.connect import connected
+from attorn.cli.errors import misused
 from attorn.cli.options import Given, Limit, Who
 from attorn.cli.output import Column, bold, facts, shown, width, write_lines, write_list
 from attorn.cli.paging import others
-from attorn.cli.reading import as_item, pages
+from attorn.cli.reading import as_item, at_position, pages
 
 if TYPE_CHECKING:
     from attorn.contracts.envelope import Recorded
@@ -43,13 +43,8 @@ async def get(
 
     Example: attorn events get 17
     """
-    if position < 1:
-        raise misused(f"position {position}: positions count from 1")
     async with connected(options) as attorn:
-        last = await attorn.ledger.last()
-        if position > last:
-            raise not_found(f"the log ends at position {last}", "`attorn events ls` shows what is there")
-        recorded = await _at(attorn, position)
+        recorded = await at_position(attorn, position)
     match options.output:
         case "json" | "jsonl":
             sys.stdout.flush()
@@ -152,13 +147,6 @@ class _Chosen:
             and (self._by is None or event.authid == self._by)
             and (self._type is None or self._type in (event.type, _short(event.type)))
         )
-
-
-async def _at(attorn: Attorn, position: int) -> "Recorded":
-    async for page in pages(attorn, position - 1):
-        if page.recorded:
-            return page.recorded[0]
-    raise not_found(f"there is no event at position {position}")
 
 
 def _item(recorded: "Recorded") -> dict[str, Any]:

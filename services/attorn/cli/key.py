@@ -7,7 +7,7 @@ from cyclopts import App, Parameter
 
 from attorn.cli.connect import connected
 from attorn.cli.inputs import command, read
-from attorn.cli.options import Given, Id, Reason
+from attorn.cli.options import Given, Reason
 from attorn.cli.output import Column, write_list
 from attorn.cli.people import directory
 from attorn.cli.telling import tell_plainly
@@ -16,6 +16,7 @@ from attorn.contracts.participant import RegisterKey, RevokeKey
 app = App(name="key", help="The keys with which participants sign.")
 
 Participant = Annotated[str, Parameter(metavar="WHO", help="Whose key it is.")]
+Key = Annotated[str, Parameter(metavar="KEY", help="What the key is called.")]
 From = Annotated[int | None, Parameter(metavar="N", help="From which position of the log on; by default from here.")]
 
 COLUMNS = (
@@ -30,7 +31,7 @@ COLUMNS = (
 @app.command
 async def register(
     participant: Participant,
-    key: Id,
+    key: Key,
     public: Annotated[str, Parameter(metavar="FILE", help="It, or its file; - is standard input.")],
     /,
     *,
@@ -49,7 +50,7 @@ async def register(
 
 @app.command
 async def revoke(
-    participant: Participant, key: Id, /, *, valid_from: From = None, reason: Reason = None, options: Given
+    participant: Participant, key: Key, /, *, valid_from: From = None, reason: Reason = None, options: Given
 ) -> None:
     """Let what a key signs count for nothing.
 

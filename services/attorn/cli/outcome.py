@@ -33,7 +33,7 @@ COLUMNS = (
 @app.command
 async def define(
     outcome: Outcome,
-    statement: Text,
+    statement: Annotated[Text, Parameter(help="What is worth reaching, in a sentence.")],
     /,
     *,
     measure: Measure = None,
@@ -73,7 +73,7 @@ async def update(
 @app.command
 async def baseline(
     outcome: Outcome,
-    metric: Text,
+    metric: Annotated[Text, Parameter(help="What is measured, with its unit.")],
     value: Annotated[str, Parameter(metavar="NUMBER", allow_leading_hyphen=True, help="As a decimal.")],
     /,
     *,

@@ -164,7 +164,7 @@ async def resume(participant: Participant, /, *, scope: Scope = None, reason: Re
 @app.command
 async def attest(
     subject: Annotated[str, Parameter(metavar="STREAM", help="What: process/refunds, participant/refunds-bot.")],
-    statement: Text,
+    statement: Annotated[Text, Parameter(help="What you vouch for, in your own words.")],
     /,
     *,
     until: Annotated[When | None, Parameter(help="Until when the word counts.")] = None,

@@ -6,7 +6,6 @@ from attorn.cli.connect import Attorn
 from attorn.cli.reading import pages
 
 if TYPE_CHECKING:
-    from attorn.contracts.envelope import Recorded
     from attorn.projections.directory import Directory
 
 
@@ -19,11 +18,3 @@ async def directory(attorn: Attorn) -> "Directory":
         for recorded in page.recorded:
             found.evolve(recorded)
     return found
-
-
-async def at_position(attorn: Attorn, position: int) -> "Recorded":
-    """The event at a place that the log has."""
-    async for page in pages(attorn, position - 1, to_end=False):
-        if page.recorded:
-            return page.recorded[0]
-    raise AssertionError(f"the log has a position {position}, and reading it ended before")

@@ -6,12 +6,13 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from attorn.cli.connect import connected
-from attorn.cli.errors import misused, not_found
+from attorn.cli.errors import not_found
 from attorn.cli.inputs import command
 from attorn.cli.options import Given, Id, Limit
 from attorn.cli.output import Column, bold, facts, shown, width, write_list, write_one
 from attorn.cli.paging import listed, one, others
-from attorn.cli.people import at_position, directory
+from attorn.cli.people import directory
+from attorn.cli.reading import at_position
 from attorn.cli.telling import tell_plainly
 from attorn.contracts.policy import PolicyKind, PublishPolicy
 
@@ -46,9 +47,11 @@ async def publish(
 
     The file says policy_id, kind and the rules of that kind, in [rules.review], [rules.escalation] and so on.
 
-    review: reviewers_required, candidates, excluded, human_required, exclude_executor, respond_within.
+    review: reviewers_required, candidates, excluded, human_required, exclude_executor, respond_within, sample_rate,
+    when, seconds_min.
 
-    escalation: a [[rules.escalation.ladder]] for each rung, with rung, targets, ack_within as in "PT15M"; repeat.
+    escalation: a [[rules.escalation.ladder]] for each rung, with rung, targets, ack_within as in "PT15M"; repeat,
+    default_action, question_required.
 
     delegation: activities, exclusions, conditions, max_autonomy, max_duration, max_depth. authority: may_transfer,
     may_waive_review, limits.
@@ -109,13 +112,9 @@ async def governed(
 
     from attorn.projections.governing import governing
 
-    if position < 1:
-        raise misused(f"position {position}: positions count from 1")
     async with connected(options) as attorn:
-        if position > (last := await attorn.ledger.last()):
-            raise not_found(f"the log ends at position {last}", "`attorn events ls` shows what is there")
-        people = await directory(attorn)
         recorded = await at_position(attorn, position)
+        people = await directory(attorn)
         item = await attorn.ledger.read(recorded.stream)
     found = [msgspec.to_builtins(each) for each in governing(item, position, people)]
     nothing = f"{recorded.stream} was pinned to no process and no policy then"
@@ -130,9 +129,9 @@ def _described(found: dict[str, Any]) -> list[str]:
     # Also what holds because nothing else is said.
     said_of = getattr(msgspec.convert(found["rules"], PolicyRules), found["kind"])
     rules: dict[str, Any] = msgspec.to_builtins(msgspec.structs.asdict(said_of)) if said_of is not None else {}
-    said = [(name.replace("_", " "), _length(shown(value))) for name, value in rules.items() if name != "ladder"]
+    said = [(name.replace("_", " "), in_words(shown(value))) for name, value in rules.items() if name != "ladder"]
     said += [
-        (f"rung {rung['rung']}", f"{shown(rung['targets'])}, within {_length(rung['ack_within'])}")
+        (f"rung {rung['rung']}", f"{shown(rung['targets'])}, within {in_words(rung['ack_within'])}")
         for rung in rules.get("ladder", ())
     ]
     return [bold(f"{found['id']} version {found['version']}, {found['kind']} policy"), *facts(said, width())]
@@ -146,12 +145,12 @@ def _said(rules: Any) -> Any:
         case list():
             return [_said(each) for each in rules]
         case str():
-            return _length(rules)
+            return in_words(rules)
         case _:
             return rules
 
 
-def _length(text: str) -> str:
+def in_words(text: str) -> str:
     """`15 min` of `PT900S`, and of whatever else says how long; other text as it is."""
     found = re.fullmatch(r"P(?:(\d+)D)?(?:T(\d+)S)?", text)
     if found is None or text == "P":

@@ -15,7 +15,7 @@ from attorn.cli.paging import others
 if TYPE_CHECKING:
     from nats.js.api import RawStreamMsg
 
-app = App(name="quarantine", help="What came in and could not be read: look at it, send it again.")
+app = App(name="quarantine", help="What came in and could not be recorded: look at it, send it again.")
 
 COLUMNS: Final = (
     Column("NUMBER", "number", "id"),

@@ -5,6 +5,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from attorn.cli.connect import Attorn
+from attorn.cli.errors import misused, not_found
 
 if TYPE_CHECKING:
     from attorn.contracts.envelope import Recorded
@@ -20,6 +21,19 @@ async def pages(
             yield page
             if to_end and not page.pending:
                 return
+
+
+async def at_position(attorn: Attorn, position: int) -> "Recorded":
+    """The event at a place of the log. Raises Failed where there is none."""
+    if position < 1:
+        raise misused(f"position {position}: positions count from 1")
+    last = await attorn.ledger.last()
+    if position > last:
+        raise not_found(f"the log ends at position {last}", "`attorn events ls` shows what is there")
+    async for page in pages(attorn, position - 1, to_end=False):
+        if page.recorded:
+            return page.recorded[0]
+    raise AssertionError(f"the log has a position {position}, and reading it ended before")
 
 
 def as_item(recorded: "Recorded") -> dict[str, Any]:

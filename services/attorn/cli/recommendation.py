@@ -6,12 +6,24 @@ from cyclopts import App, Parameter
 
 from attorn.cli.connect import connected
 from attorn.cli.inputs import command, fresh
-from attorn.cli.options import Given, Id, Reason, Work
+from attorn.cli.options import Given, Id, Limit, Reason, Who, Work
+from attorn.cli.output import Column, write_list
+from attorn.cli.paging import listed, others
 from attorn.cli.state import folded, only
 from attorn.cli.telling import tell
 from attorn.contracts.decision import AnswerRecommendation, MakeRecommendation, RecommendationAnswer
 
 app = App(name="recommendation", help="Say what you would do; take it, or turn it down and say why.")
+
+RATES = (
+    Column("BY", "by", "id"),
+    Column("MADE", "made", "number"),
+    Column("ACCEPTED", "accepted", "number"),
+    Column("REJECTED", "rejected", "number"),
+    Column("DECIDED", "decided", "number"),
+    Column("FOLLOWED", "followed", "number"),
+    Column("FOLLOW RATE", lambda told: f"{told['follow_rate']:.0%}" if "follow_rate" in told else None, "number"),
+)
 
 
 @app.command
@@ -66,3 +78,19 @@ async def answer(
             recommendation = only(waiting, "recommendation without an answer", work, "--recommendation")
         said = {"work_id": work, "recommendation_id": recommendation, "answer": answer, "reason": reason}
         await tell(attorn, command(AnswerRecommendation, said), id=recommendation)
+
+
+@app.command
+async def rates(
+    *,
+    by: Annotated[Who | None, Parameter(help="Only what this participant recommended.")] = None,
+    limit: Limit = 100,
+    options: Given,
+) -> None:
+    """List how often what somebody recommended was accepted, and how often a decision followed it.
+
+    Example: attorn recommendation rates --by refunds-bot
+    """
+    async with connected(options) as attorn:
+        found, more = await listed(attorn, "recommendations", "by", limit, by=by)
+    write_list(options, found, RATES, id="by", nothing="nobody has recommended anything", more=others(more))

@@ -93,7 +93,9 @@ async def request(
     output: Annotated[str, Parameter(metavar="OUTPUT", help="The id of the output.")],
     /,
     *,
-    digest: Digest = None,
+    digest: Annotated[
+        str | None, Parameter(metavar="FILE|DIGEST", help="What is to be looked at; by default the output as it is.")
+    ] = None,
     candidate: Annotated[Ids, Parameter(help="Who may review it; once for each.")] = None,
     exclude: Annotated[Ids, Parameter(help="Who may not; once for each.")] = None,
     respond_by: Annotated[When | None, Parameter(help="Until when it is needed.")] = None,
@@ -257,7 +259,7 @@ async def waive(
     digest: Digest = None,
     options: Given,
 ) -> None:
-    """Do without the review. Only the owner of the process, or an admin, may; it stays visible for ever.
+    """Do without the review. The process's owner, admins, and whom an authority policy names may; it stays visible.
 
     Example: attorn review waive W-1 --authority "customer agreed in writing" --as ana
     """

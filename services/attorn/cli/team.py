@@ -16,11 +16,13 @@ app = App(name="team", help="Groups of people and agents, who are candidates for
 
 Team = Annotated[str, Parameter(metavar="TEAM", help="The id of the team, a participant of that kind.")]
 
+Member = Annotated[Who, Parameter(help="A participant, who may be a team as well.")]
+
 COLUMNS = (Column("TEAM", "id", "id"), Column("NAME", "name"), Column("MEMBERS", "members"), Column("ALL", "all"))
 
 
 @app.command
-async def add(team: Team, member: Who, /, *, options: Given) -> None:
+async def add(team: Team, member: Member, /, *, options: Given) -> None:
     """Make somebody one of a team.
 
     Example: attorn team add after-sales ben
@@ -31,7 +33,7 @@ async def add(team: Team, member: Who, /, *, options: Given) -> None:
 
 
 @app.command
-async def remove(team: Team, member: Who, /, *, options: Given) -> None:
+async def remove(team: Team, member: Member, /, *, options: Given) -> None:
     """Let somebody be one of a team no longer.
 
     Example: attorn team remove after-sales ben

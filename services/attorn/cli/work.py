@@ -170,11 +170,11 @@ async def ready(
     work: Work,
     /,
     *,
-    why: Text | None = None,
-    what: Text | None = None,
-    who: Text | None = None,
-    when: Text | None = None,
-    how: Text | None = None,
+    why: Annotated[Text | None, Parameter(help="Why it is worth doing.")] = None,
+    what: Annotated[Text | None, Parameter(help="What is to come out of it.")] = None,
+    who: Annotated[Text | None, Parameter(help="Who is to do it.")] = None,
+    when: Annotated[Text | None, Parameter(help="By when it is needed.")] = None,
+    how: Annotated[Text | None, Parameter(help="How it is to be done.")] = None,
     options: Given,
 ) -> None:
     """Open the work to be taken up. What its definition leaves open can be said here; what is missing is noted.

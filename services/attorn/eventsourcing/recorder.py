@@ -1,5 +1,4 @@
-"""The library's aggregate and application recorders on a stream: versions without gaps, notification ids that are
-positions on the stream."""
+"""The library's aggregate and application recorders on a stream: gapless versions, positions as notification ids."""
 
 import secrets
 from collections.abc import AsyncGenerator, Iterable, Sequence

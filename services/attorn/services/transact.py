@@ -304,8 +304,9 @@ class Streams:
 async def transact(streams: Streams, command: Command, decide: Decide[Any, Any]) -> Receipt:
     """Carry out one command: load, decide, check, append; on a conflict, again.
 
-    Returns the receipt of its last event, the same however often it is asked with the same id; when it is already so,
-    that of the stream's newest event, and nothing is recorded.
+    Returns the receipt of its last event, the same however often it is asked with the same id, but for its warnings,
+    which the first has: what is found and holds nothing up. When it is already so, it is the receipt of the stream's
+    newest event, and nothing is recorded.
     Raises Refused with every broken rule, or when its id is another command's, Conflict after ATTEMPTS_MAX lost races,
     Unavailable when the log is.
     """
@@ -335,10 +336,11 @@ async def _transact(streams: Streams, command: Command, decide: Decide[Any, Any]
         if receipt is not None:
             return receipt
         entries: Sequence[Entry] = ()
+        observed: Sequence[Breach] = ()
         state: Any = None
         refused: Refused | None = None
         try:
-            entries, state = _judge(loaded, rules, command, decide, directory.view)
+            entries, state, observed = _judge(loaded, rules, command, decide, directory.view)
         except Refused as error:
             refused = error
         if not entries and not is_fresh:
@@ -370,7 +372,9 @@ async def _transact(streams: Streams, command: Command, decide: Decide[Any, Any]
             # Whoever publishes a policy and then defines work under it finds it in force.
             with suppress(Unavailable):
                 await directory.catch_up()
-        return Receipt(position=position, event_id=entries[-1].event.id, stream=stream, time=command.at)
+        return Receipt(
+            position=position, event_id=entries[-1].event.id, stream=stream, time=command.at, warnings=tuple(observed)
+        )
     assert conflict is not None
     raise conflict
 
@@ -493,8 +497,8 @@ class _Batch:
 
 def _judge(
     loaded: Loaded, rules: Rules, command: Command, decide: Decide[Any, Any], directory: Directory
-) -> tuple[Sequence[Entry], Any]:
-    """What carrying out `command` would record, and the state that it leads to.
+) -> tuple[Sequence[Entry], Any, Sequence[Breach]]:
+    """What carrying out `command` would record, the state that it leads to, and what is observed and holds nothing up.
 
     Raises Refused with every rule that it would break.
     """
@@ -505,12 +509,13 @@ def _judge(
     state = loaded.state
     payloads = decide(state, command.body, Context(actor=actor, at=command.at, directory=directory, new_id=id))
     if not payloads:
-        return (), state
+        return (), state, ()
     attributes = rules.attributes(state, command.stream, actor, directory)
     correlation, on_behalf_of = attributes.get("correlationid"), attributes.get("onbehalfof")
     authtype = "system" if command.internal else _authtype(actor, directory)
     entries: list[Entry] = []
     breaches: list[Breach] = []
+    observed: list[Breach] = []
     for number, payload in enumerate(payloads):
         if isinstance(payload, WorkDefined) and payload.parent_id is not None:
             # What begins as a part belongs to the root of the whole from its first event on.
@@ -535,13 +540,12 @@ def _judge(
             severitytext=severity,
         )
         for breach in rules.check(state, event, directory):
-            if breach.rule not in OBSERVED:
-                breaches.append(breach)
+            (observed if breach.rule in OBSERVED else breaches).append(breach)
         state = rules.evolve(state, event)
         entries.append(Entry(event, codec.encode(event)))
     if breaches:
         raise Refused(*breaches)
-    return entries, state
+    return entries, state, observed
 
 
 def _later(id: str, number: int) -> str:

@@ -24,14 +24,17 @@ from attorn.projections.questions import (
     flow,
     holding,
     inbox,
+    ladders,
     load,
     numbers,
     outcomes,
     ownership,
     processes,
+    recommendations,
     registry,
     timeline,
     work,
+    workforce,
 )
 
 
@@ -54,6 +57,10 @@ QUESTIONS: Final[Mapping[str, Question]] = {
         ("org", holding.AskOrg, holding.org),
         ("span", holding.AskSpan, holding.span),
         ("agents", holding.AskAgents, holding.agents),
+        ("deployments", workforce.AskDeployments, workforce.at_work),
+        ("unmanaged", workforce.AskUnmanaged, workforce.unmanaged),
+        ("when_stuck", workforce.AskWhenStuck, workforce.when_stuck),
+        ("ladder", ladders.AskLadder, ladders.ladder),
         # visibility
         ("board", board.AskBoard, board.board_items),
         ("board_then", board.AskBoardThen, board.board_then),
@@ -73,6 +80,7 @@ QUESTIONS: Final[Mapping[str, Question]] = {
         ("escalations", escalations.AskEscalations, escalations.escalated),
         ("stats", numbers.AskStats, numbers.stats),
         ("handovers", numbers.AskHandovers, numbers.handovers),
+        ("recommendations", recommendations.AskRecommendations, recommendations.recommendations),
         # audit
         ("timeline", timeline.AskTimeline, timeline.events),
         ("findings", findings.AskFindings, findings.finding_list),
@@ -89,6 +97,7 @@ QUESTIONS: Final[Mapping[str, Question]] = {
         ("process_coverage", processes.AskProcessCoverage, processes.process_coverage),
         ("badges", processes.AskBadges, processes.badges),
         ("outdated", processes.AskOutdated, processes.outdated_agents),
+        ("unattested", workforce.AskUnattested, workforce.unattested),
         ("overlaps", processes.AskOverlaps, processes.overlaps),
         ("last_look", controls.AskLooks, controls.last_look),
         ("scorecard", controls.AskScorecard, controls.scorecard),

@@ -31,6 +31,11 @@ class AskBoard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     after: str = ""
     limit: Limit = 100
 
+    @property
+    def is_long(self) -> bool:
+        """Whether no index leads to just these items in order: then every one there is may be looked at."""
+        return any(one is not None for one in (self.accountable, self.waiting_on, self.priority, self.overdue_at))
+
 
 class AskBoardThen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     position: int | None = None

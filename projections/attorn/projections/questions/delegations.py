@@ -12,6 +12,7 @@ from attorn.contracts.ids import Money, Pinned
 from attorn.contracts.policy import PolicyKind
 from attorn.projections import activity, controls, delegations, findings, timeline
 from attorn.projections.delegations import Terms
+from attorn.projections.bounds import after_narrowing
 from attorn.projections.directory import AsOf, Directory
 from attorn.projections.findings import Finding
 from attorn.projections.fold import Rows
@@ -234,7 +235,7 @@ def _as_of(rows: Rows, above: list[delegations.Row], row: delegations.Row, posit
         behind = f"{row.key}@"
         for each in rows.select(delegations.Row, "key > ? AND key < ?", (behind, f"{behind}~"), "granted_position"):
             if each.granted_position <= position:
-                terms, narrowed = delegations.narrow(terms, each.terms), narrowed + 1
+                terms, narrowed = after_narrowing(terms, each.terms), narrowed + 1
     state, at = _state(rows, row, position)
     for link in above:
         theirs, since = _state(rows, link, position)

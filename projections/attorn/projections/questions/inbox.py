@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 import msgspec
 
 from attorn.contracts.participant import Covers
-from attorn.projections import accountability, board, inbox, timeline
+from attorn.projections import board, inbox, timeline
 from attorn.projections.directory import AsOf, Directory
 from attorn.projections.fold import Rows
 from attorn.projections.lifecycle import ENDED
@@ -128,13 +128,15 @@ class _Own:
             }
         return [*found, *groups]
 
-    def answers(self) -> tuple[str, list[Any]] | None:
-        """The condition on the board for what they, or those whom they stand in for, answer for; None: for nothing."""
-        them = [id for id in (self._who, *self._stands_in) if self._directory.kind(id) == "human"]
-        conditions = [accountability.answers(self._directory, id) for id in them]
-        if not conditions:
-            return None
-        return " OR ".join(where for where, _ in conditions), [one for _, some in conditions for one in some]
+    @property
+    def may_answer(self) -> bool:
+        """Whether it could be they who answer for something: a person, or who stands in for one."""
+        return any(self._directory.kind(id) == "human" for id in (self._who, *self._stands_in))
+
+    def answers(self, named: str | None, process: str | None, source: str | None) -> bool:
+        """Whether they, or somebody whom they stand in for, answer for such an item."""
+        person = self._directory.answerable(named, process, source).person
+        return person == self._who or person in self._stands_in
 
     def concerns(self, row: inbox.Row, item: "_Item") -> str | None:
         """To whom it is addressed, a participant or a role, that makes a thing theirs; None when nothing does."""
@@ -169,7 +171,7 @@ _SOME: Final = 64
 _LOOKED_AT_MAX: Final = 512
 """How many things are looked at for one page, to find those that still wait, and for this participant."""
 
-_OF_NOBODY_MAX: Final = 2_048
+_OF_NOBODY_MAX: Final = 1_024
 """How many things that are addressed to whoever answers for their work are looked at for one page."""
 
 _InTurn: TypeAlias = tuple[str, str, inbox.Row | None]
@@ -207,20 +209,19 @@ def _by_turn(rows: Rows, own: _Own, kind: str | None, after: str, limit: int) ->
             behind, size = page[-1].turn, min(2 * size, limit + 1)
 
     def to_whoever_answers() -> Iterator[_InTurn]:
-        behind, answered = after, None
+        behind, known = after, dict[tuple[Any, ...], bool]()
         for _ in range(0, _OF_NOBODY_MAX, _AT_ONCE):
             page = rows.values(
                 inbox.Row, ("key", "work", "turn"), addressed_to, (inbox.ANSWERING, behind, *more), "turn", _AT_ONCE
             )
-            if not page:
-                return
-            answered = answered or own.answers()
-            if answered is None:
-                return
-            where, parameters = answered
             works = sorted({work for _, work, _ in page})
-            found = rows.values(board.Row, ("key",), f"key IN ({marks(works)}) AND ({where})", (*works, *parameters))
-            theirs = {work for (work,) in found}
+            theirs = set()
+            for work, *said in rows.values(board.Row, _ANSWERED_BY, f"key IN ({marks(works)})", works):
+                of = tuple(said)
+                if of not in known:
+                    known[of] = own.answers(*of)
+                if known[of]:
+                    theirs.add(work)
             for key, work, turn in page:
                 if work in theirs and (row := rows.get(inbox.Row, key)) is not None:
                     yield turn, key, row
@@ -230,13 +231,15 @@ def _by_turn(rows: Rows, own: _Own, kind: str | None, after: str, limit: int) ->
         yield behind, "", None
 
     last = ""
-    for one in heapq.merge(*map(to, addresses), to_whoever_answers(), key=itemgetter(0)):
+    ways = [*map(to, addresses), *([to_whoever_answers()] if own.may_answer else [])]
+    for one in heapq.merge(*ways, key=itemgetter(0)):
         if one[1] != last or one[2] is None:
             last = one[1]
             yield one
 
 
 _AT_ONCE: Final = 512
+_ANSWERED_BY: Final = ("key", "named", "process", "source")
 
 
 def _items(rows: Rows, some: list[inbox.Row]) -> dict[str, _Item]:

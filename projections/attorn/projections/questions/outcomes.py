@@ -157,13 +157,14 @@ def completions(rows: Rows, directory: Directory, asked: AskCompletions) -> Comp
     """Who brought how much work to a verified end, most first, month by month; activity ranks nobody."""
     asof = AsOf(position=rows.position)
     at = {row.id: _month(row.time) for row in _told(rows, WorkVerified.type)}
+    every = set(at.values())
     counts: dict[str, Counter[str]] = {}
     months, people = Counter[str](), dict[str, set[str]]()
     if asked.by == "executor":
         counts = {id: Counter() for id, who in directory.participants.items() if who.kind == "agent"}
     for row in _of(rows, None):
         person = directory.answerable(row.named, row.process, row.source, asof).person
-        for month in _while(row, set(at.values())):
+        for month in _while(row, every):
             people.setdefault(month, set()).add(person or "")
         verified = at.get(row.key)
         if row.state not in _VERIFIED or verified is None or not asked.from_month <= verified <= asked.until_month:

@@ -1,5 +1,4 @@
-"""Audit: how much of the work runs under published processes, what these promise, and where agents get in each
-other's way."""
+"""Audit: how much of the work runs under published processes, what these promise, and where agents collide."""
 
 from collections import Counter
 from collections.abc import Iterator

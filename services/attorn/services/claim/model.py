@@ -24,6 +24,7 @@ from attorn.contracts.claim import (
 from attorn.contracts.envelope import Event
 from attorn.contracts.refusal import Breach, Refused
 from attorn.projections.directory import Directory
+from attorn.projections.relations import FENCE_MAX
 from attorn.services.transact import Context
 
 ClaimCommand: TypeAlias = AcquireClaim | RenewClaim | ReleaseClaim | RevokeClaim
@@ -114,6 +115,13 @@ def check(claims: Claims, event: Event, directory: Directory) -> Iterator[Breach
                 until = f" until {live.lease_until.isoformat()}" if live.lease_until is not None else ""
                 detail = f"{live.holder} holds {live.key[:60]}{until}, with the claim {live.claim_id}"
                 yield Breach(rule="claim-held", detail=detail, held_by=live.holder, until=live.lease_until)
+            other = directory.relations.claims.get(event.data.claim_id)
+            if other is not None and other.key != event.data.key:
+                detail = f"{other.claim_id} is a claim on {other.key[:60]}; use a new id"
+                yield Breach(rule="claim-open", detail=detail, field="data.claim_id")
+            if fence > FENCE_MAX:
+                detail = f"the fence is {fence}, and {FENCE_MAX} at most, so that others can follow"
+                yield Breach(rule="claim-fence", detail=detail, field="data.fence")
             if fence <= claims.fence:
                 detail = f"the fence is {fence}, and there was {claims.fence} before; it grows with each claim"
                 yield Breach(rule="claim-fence", detail=detail, field="data.fence")
@@ -144,8 +152,8 @@ def evolve(claims: Claims, event: Event) -> Claims:
     """Who holds the key afterwards."""
     match event.data:
         case ClaimAcquired(fence=fence, key=key) as acquired:
-            if fence <= claims.fence:
-                # A fence from the past: whoever holds a newer one is not moved by it.
+            if fence <= claims.fence or fence > FENCE_MAX:
+                # A fence from the past, or from where none can follow: whoever holds the key is not moved by it.
                 return claims
             return Claims(acquired, key, fence, claims.over)
         case ClaimRenewed(claim_id=id, lease_until=until) if claims.held is not None and claims.held.claim_id == id:

@@ -9,7 +9,7 @@ import msgspec
 
 from attorn.contracts.delegation import DelegationExhausted
 from attorn.contracts.execution import ExecutionActionRecorded, ExecutionStarted, WorkExecuted
-from attorn.services.delegation.bounds import LIMITS, limit
+from attorn.projections.bounds import LIMITS, limit
 from attorn.services.work.state import Delegation, Execution, Spent, Work
 
 
@@ -76,7 +76,7 @@ def spent_facts(work: Work, held: Delegation, at: datetime) -> dict[str, Any]:
         "actions": held.spent.actions,
         "tokens": held.spent.tokens,
         "amount": float(held.spent.money.get(money.currency, 0)) if money is not None else None,
-        "elapsed": held.spent.elapsed + sum((_since(r, at) for r in _under(work, held)), timedelta()),
+        "elapsed": _together(held.spent.elapsed, *(_since(r, at) for r in _under(work, held))),
     }
     left = dict[str, Any].fromkeys(spent)
     for name, used, most in _measured(work, held, at):
@@ -97,7 +97,7 @@ def _spend(
             actions=before.actions + actions,
             tokens=before.tokens + tokens,
             money={**before.money, **paid},
-            elapsed=before.elapsed + elapsed,
+            elapsed=_together(before.elapsed, elapsed),
         )
         changed[held.terms.delegation_id] = msgspec.structs.replace(held, spent=spent)
     return msgspec.structs.replace(work, delegations={**work.delegations, **changed}) if changed else work
@@ -114,7 +114,7 @@ def _measured(work: Work, held: Delegation, at: datetime, but: str = "") -> Iter
             case "money":
                 spent: Any = held.spent.money.get(currency, Decimal())
             case "elapsed":
-                spent = held.spent.elapsed + sum((_since(r, at) for r in _under(work, held, but)), timedelta())
+                spent = _together(held.spent.elapsed, *(_since(r, at) for r in _under(work, held, but)))
             case "tokens":
                 spent = held.spent.tokens
             case _:
@@ -140,6 +140,14 @@ def _running(work: Work, id: str) -> Execution | None:
 
 def _since(running: Execution, at: datetime) -> timedelta:
     return max(at - running.started_at, timedelta()) if running.started_at is not None else timedelta()
+
+
+def _together(*times: timedelta) -> timedelta:
+    """Their sum; the longest time that there is for what is longer, as what is reported may say."""
+    try:
+        return sum(times, timedelta())
+    except OverflowError:
+        return timedelta.max
 
 
 def _said(name: str, spent: Any, most: Any) -> str:

@@ -38,7 +38,7 @@ from attorn.contracts.refusal import Breach
 from attorn.projections.directory import Directory
 from attorn.services import expressions
 from attorn.services.delegation import budget, occasion
-from attorn.services.delegation.bounds import beyond, excess, narrowed, wider
+from attorn.projections.bounds import after_narrowing, beyond, excess, narrowed, outside, wider
 from attorn.services.transact import Context
 from attorn.services.work.state import Delegation, DelegationStatus, Execution, Work
 
@@ -90,9 +90,7 @@ def decide(work: Work, command: DelegationCommand, context: Context) -> Sequence
             said = {n: getattr(command, n) for n in DelegationNarrowed.__struct_fields__ if n != "by"}
             less = DelegationNarrowed(**said, by=context.actor)
             held = work.delegations.get(id)
-            stands = (
-                held is not None and msgspec.structs.replace(held.terms, **narrowed(held.terms, less)) == held.terms
-            )
+            stands = held is not None and narrowed(held.terms, less) == held.terms
             return [] if stands else [less]
         case SuspendDelegation(delegation_id=id, reason=reason):
             suspended = DelegationSuspended(delegation_id=id, by=context.actor, reason=reason)
@@ -158,9 +156,7 @@ def evolve(work: Work, event: Event) -> Work:
             return _with(work, {id: replace(work.delegations[id], status="accepted")})
         case DelegationNarrowed(delegation_id=id) if id in work.delegations:
             held = work.delegations[id]
-            terms = replace(held.terms, **narrowed(held.terms, data))
-            # Whatever is reported as a narrowing, nobody may do more after it.
-            return work if any(wider(terms, held.terms)) else _with(work, {id: replace(held, terms=terms)})
+            return _with(work, {id: replace(held, terms=after_narrowing(held.terms, data))})
         case DelegationSuspended(delegation_id=id):
             resting = {d: work.delegations[d] for d in _descendants(work, id)
                        if _status(work, d) in ("granted", "accepted")}  # fmt: skip
@@ -210,6 +206,7 @@ def _check_grant(work: Work, terms: WorkDelegated, at: datetime, directory: Dire
         detail = f"{terms.delegate} is not registered or has left"
         yield Breach(rule="unregistered-actor", detail=detail, field="data.delegate")
     yield from _check_conditions(terms)
+    yield from _check_policies(terms, at, directory)
     if terms.parent_id is None:
         if not directory.is_person(terms.delegator):
             detail = (
@@ -230,6 +227,15 @@ def _check_grant(work: Work, terms: WorkDelegated, at: datetime, directory: Dire
     else:
         for more in excess(terms, parent.terms):
             yield Breach(rule="delegation-chain", detail=f"beyond {terms.parent_id}: {more}")
+
+
+def _check_policies(terms: WorkDelegated, at: datetime, directory: Directory) -> Iterator[Breach]:
+    """Nobody gives more than the policies in force say may be given at all."""
+    for id in directory.policies:
+        policy = directory.policy_in_force(id, at)
+        rules = policy.rules.delegation if policy is not None else None
+        for more in outside(terms, rules, at) if policy is not None and rules is not None else ():
+            yield Breach(rule="delegation-chain", detail=f"beyond policy {id}, version {policy.version}: {more}")
 
 
 def _check_conditions(terms: WorkDelegated) -> Iterator[Breach]:
@@ -274,8 +280,7 @@ def _check_change(
         detail = f"{id} rests because {held.rests_with} does; resume that"
         yield Breach(rule="delegation-open", detail=detail, field="data.delegation_id")
     if isinstance(data, DelegationNarrowed):
-        terms = msgspec.structs.replace(held.terms, **narrowed(held.terms, data))
-        for more in wider(terms, held.terms):
+        for more in wider(narrowed(held.terms, data), held.terms):
             yield Breach(rule="delegation-chain", detail=f"this is no narrowing of {id}: {more}")
 
 

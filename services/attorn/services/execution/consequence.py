@@ -39,7 +39,8 @@ def _asked(
 ) -> Iterator[msgspec.Struct]:
     """Raise it, unless the same is being asked already."""
     earlier = [known for name, known in work.escalations.items() if name == id or name.startswith(f"{id}--")]
-    if any(known.is_open for known in earlier):
+    # What halts nothing does not stand for what does: whoever had to be halted could have raised it themselves.
+    if any(known.is_open and (known.raised.blocking or not blocking) for known in earlier):
         return
     what = f"{data.tool} was done" if isinstance(data, ExecutionActionRecorded) else f"the result is {data.result}"
     situation = EscalationContext(

@@ -1,6 +1,6 @@
 """Execution: somebody carries the work out; what they did, what they had to ask, how it ended."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
 
@@ -32,7 +32,7 @@ from attorn.contracts.review import ReviewRequested, WorkReviewed
 from attorn.contracts.work import WorkCompleted, WorkSubmitted, WorkVerified
 from attorn.projections.directory import Directory
 from attorn.services.delegation import occasion
-from attorn.services.delegation.bounds import matches
+from attorn.projections.bounds import matches
 from attorn.services.execution import consequence, version
 from attorn.services.review import request
 from attorn.services.transact import Context
@@ -145,8 +145,9 @@ def evolve(work: Work, event: Event) -> Work:
         case ExecutionActionRecorded(execution_id=id):
             return _ask(work, id, event)
         case ExecutionAdapted(execution_id=id) if id in work.executions:
-            # What was approved of was another plan.
-            return _set(work, id, approved=None)
+            # What was approved of was another plan, and so is what is still being asked.
+            asked = (q for q, question in work.questions.items() if question.asked.execution_id == id)
+            return _set(work, id, approved=None, outdated=tuple(asked))
         case WorkEscalated():
             for id in [id for id, running in work.executions.items() if running.due]:
                 work = _set(work, id, due=())
@@ -158,7 +159,8 @@ def evolve(work: Work, event: Event) -> Work:
             question = work.questions[request]
             if question.answered is not None:
                 return work
-            if _approves(question, answer):
+            running = work.executions.get(question.asked.execution_id)
+            if _approves(question, answer) and running is not None and request not in running.outdated:
                 work = _set(work, question.asked.execution_id, approved=request)
             return replace(work, questions={**work.questions, request: replace(question, answered=answer)})
         case OutputProduced(output=output, execution_id=id):
@@ -300,7 +302,10 @@ def _may_answer(work: Work, question: Question, by: str, at: datetime, directory
 def _make(work: Work, outputs: Sequence[Output], execution: str | None, handed_over: bool) -> Work:
     running = work.executions.get(execution or "")
     by = running.executor if running is not None else work.executor
-    made = {o.output_id: Made(o, _makers(work, o, by), handed_over, execution_id=execution) for o in outputs}
+    made: dict[str, Made] = {}
+    for o in outputs:
+        # What is handed in together may replace one another.
+        made[o.output_id] = Made(o, _makers({**work.outputs, **made}, o, by), handed_over, execution_id=execution)
     # What was found in these same bytes before is still in them.
     for id, before in ((id, work.outputs[id]) for id in made if id in work.outputs):
         if before.output.dig == made[id].output.dig:
@@ -312,9 +317,10 @@ def _make(work: Work, outputs: Sequence[Output], execution: str | None, handed_o
     return msgspec.structs.replace(work, outputs={**kept, **made})
 
 
-def _makers(work: Work, output: Output, by: str | None) -> tuple[str, ...]:
-    """Who made an output, or anything that it replaces: none of them is somebody else when it is reviewed."""
-    before = (work.outputs[id].makers for id in (output.output_id, output.supersedes) if id in work.outputs)
+def _makers(known: Mapping[str, Made], output: Output, by: str | None) -> tuple[str, ...]:
+    """Who made an output, these same bytes, or what it replaces: none of them is somebody else when it is reviewed."""
+    replaced = (output.output_id, output.supersedes)
+    before = (made.makers for id, made in known.items() if id in replaced or made.output.dig == output.dig)
     makers = (*(maker for earlier in before for maker in earlier), *((by,) if by is not None else ()))
     return tuple(dict.fromkeys(makers))
 

@@ -8,6 +8,7 @@ from attorn.contracts.execution import ExecutionStarted
 from attorn.contracts.ids import Ref
 from attorn.contracts.refusal import Breach
 from attorn.projections.directory import Directory
+from attorn.projections.ladder import after
 from attorn.services.work.state import Work
 
 
@@ -60,7 +61,7 @@ def superseded(id: str, version: int, at: datetime, directory: Directory) -> str
         later = fact.value
         if later.version <= version or later.grace is None:
             continue
-        ends = max(later.effective_at or fact.stamp.time, fact.stamp.time) + later.grace
+        ends = after(max(later.effective_at or fact.stamp.time, fact.stamp.time), later.grace)
         if at > ends:
             return (
                 f"version {version} of {id} was superseded by version {later.version}, and its grace ended {ends:%F %T}"

@@ -19,7 +19,7 @@ from attorn.contracts.output import (
 from attorn.contracts.refusal import Breach, Refused, Unreadable
 from attorn.contracts.work import WorkCompleted, WorkDefined, WorkVerified
 from attorn.projections.directory import Directory
-from attorn.services.delegation.bounds import AUTONOMY
+from attorn.projections.bounds import AUTONOMY
 from attorn.services.output import schema
 from attorn.services.review import request
 from attorn.services.transact import Context

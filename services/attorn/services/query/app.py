@@ -76,7 +76,8 @@ async def answering(
 ) -> AsyncIterator["Desk"]:
     """Answer while the block runs; at its end, what has been asked is answered yet, within `DRAIN_S`.
 
-    `long` are the questions whose answers may take as long as there are rows: the fold does not wait for them.
+    `long` are the questions whose answers may take as long as there are rows, whatever is asked; of others, the
+    parameters may say so, as `is_long`. The fold does not wait for those.
     """
     desk = Desk(projector, maintenance, questions, clock, lambda: _quarantined(nc), long, about)
     waiting: set[asyncio.Task[None]] = set()
@@ -148,7 +149,7 @@ class Desk:
         async def answer(asked: Any) -> Answer:
             if asked.wait_for is not None:
                 await self._projector.until(asked.wait_for, WAIT_FOR_S_MAX)
-            if is_long:
+            if is_long or getattr(asked, "is_long", False):
                 return await self._projector.asking(
                     lambda rows, directory: Answer(rows.position, find(rows, directory, asked))
                 )

@@ -219,6 +219,14 @@ def _check_request(work: Work, request: ReviewRequested, directory: Directory) -
         detail = f"review {request.review_id} was asked for before; use a new id"
         yield Breach(rule="review-open", detail=detail, field="data.review_id")
     yield from _check_object(work, request.output_id, request.output_dig)
+    pinned = work.definition.review_policy if work.definition is not None else None
+    rules = rules_of(pinned, directory)
+    if work.wants_review(directory) and request.policy != pinned:
+        detail = f"the work is pinned to {_named(pinned)}, the review is under {_named(request.policy)}"
+        yield Breach(rule="review-policy", detail=detail, field="data.policy")
+    elif rules is not None and request.required < rules.reviewers_required:
+        detail = f"{_named(pinned)} asks for {rules.reviewers_required} reviewers, not for {request.required}"
+        yield Breach(rule="review-policy", detail=detail, field="data.required")
     for candidate in request.candidates:
         if not directory.is_here(candidate):
             detail = f"{candidate} is not registered or has left"
@@ -354,7 +362,8 @@ def _actor(event: Event) -> str | None:
 
 def _drawn_here(event: Event) -> bool:
     """Whether a service drew, as it does for a command. Who reports a draw may have tried seeds until one suited."""
-    return event.source == f"/attorn/participant/{event.authid}"
+    ours = event.authtype != "system" or event.onbehalfof is not None  # which no publisher may say
+    return ours and event.source == f"/attorn/participant/{event.authid}"
 
 
 def _may_withdraw(work: Work, review: Review, event: Event, directory: Directory) -> bool:

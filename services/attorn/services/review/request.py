@@ -9,6 +9,7 @@ from attorn.contracts.output import Output
 from attorn.contracts.policy import ReviewRules
 from attorn.contracts.review import ReviewInvalidated, ReviewRequested, ReviewSkipped, Sampling, draw
 from attorn.projections.directory import Directory
+from attorn.projections.ladder import after
 from attorn.services import expressions
 from attorn.services.delegation.occasion import of_output, of_work
 from attorn.services.transact import Context
@@ -53,7 +54,7 @@ def asked_for(
             required=rules.reviewers_required if rules is not None else 1,
             candidates=candidates(rules, barred, context.directory),
             excluded=barred,
-            respond_by=context.at + rules.respond_within if rules is not None and rules.respond_within else None,
+            respond_by=after(context.at, rules.respond_within) if rules is not None and rules.respond_within else None,
             sampling=sampling,
         )
 
@@ -112,6 +113,10 @@ def _selected(
     work: Work, rules: ReviewRules | None, output: Output, confidence: float | None, context: Context
 ) -> bool:
     """Whether the policy wants this one looked at whatever the sample says; where that cannot be told, it does."""
+    # Once it was picked out it stays so: whoever hands it in anew, as other bytes, draws no second time.
+    before = (output.output_id, output.supersedes)
+    if any(review.request.output_id in before and review.status != "withdrawn" for review in work.reviews.values()):
+        return True
     if rules is None or rules.when is None:
         return False
     facts = {"work": of_work(work), "output": of_output(output, confidence), "at": context.at}

@@ -70,7 +70,7 @@ class Execution(msgspec.Struct, frozen=True):
     """Somebody at work; over when `ended` says how.
 
     `approved` is the question by which a person approved of the plan as it is; `due` are the conditions that said
-    that somebody had to be asked, and nobody was yet.
+    that somebody had to be asked, and nobody was yet. `outdated` are the questions from before the plan was changed.
     """
 
     executor: str
@@ -80,6 +80,7 @@ class Execution(msgspec.Struct, frozen=True):
     started_at: datetime | None = None
     approved: str | None = None
     due: tuple[str, ...] = ()
+    outdated: tuple[str, ...] = ()
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -288,6 +289,13 @@ class Work(msgspec.Struct, frozen=True, tag="work"):
         last = about[-1]
         match last.status:
             case "met":
+                pinned = self.definition.review_policy if self.definition is not None else None
+                policy = directory.policy(pinned.id, pinned.version) if pinned is not None else None
+                rules = policy.rules.review if policy is not None else None
+                if self.wants_review(directory) and last.request.policy != pinned:
+                    return f"{last.request.review_id} was not asked for under the policy that is pinned"
+                if rules is not None and len(set(last.approved_by)) < rules.reviewers_required:
+                    return f"the pinned policy asks for {rules.reviewers_required} to approve {output_id}"
                 persons = {id for id in last.approved_by if directory.kind(id) == "human"}
                 met = not requires_person(last.request, directory) or len(persons) >= last.request.required
                 return None if met else f"{last.request.review_id} asks for {last.request.required} persons to approve"
