@@ -29,6 +29,7 @@ import peers
 import uvloop
 from measure import Measured, Stopwatch, Target, say, tell
 from nats.aio.client import Client
+from postgresql import NotInstalled
 
 from attorn.contracts import codec, subjects
 from attorn.contracts.context import AddNote
@@ -231,7 +232,7 @@ def _rivals(stack: ExitStack) -> tuple[list[peers.Peer], Callable[[peers.Peer], 
     try:
         say("starting PostgreSQL")
         database = stack.enter_context(peers.database())
-    except peers.NotInstalled as missing:
+    except NotInstalled as missing:
         say(f"without PostgreSQL: {missing}")
     if database is not None:
         rivals += [

@@ -4,31 +4,21 @@ PostgreSQL is Debian's (`apt install postgresql`). It is started here, on a port
 fsync on, and is gone afterwards.
 """
 
-import os
-import pwd
-import shutil
-import signal
-import subprocess
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+import psycopg
 from eventsourcing.application import Application
 from eventsourcing.domain import Aggregate, event
 from measure import family
+from postgresql import Server, server
 
-from attorn.services.supervise.server import HOST, free_port
-
-READY_S_MAX = 30.0
-
-
-class NotInstalled(Exception):
-    """A peer that is not on this machine; says what to install."""
+from attorn.services.supervise.server import HOST
 
 
 class Item(Aggregate):
@@ -149,96 +139,20 @@ def _environment(module: str, **more: str) -> dict[str, str]:
 class Database:
     """A PostgreSQL that runs."""
 
-    def __init__(self, port: int, process: "subprocess.Popen[bytes]") -> None:
-        self.port = port
-        self._process = process
+    def __init__(self, running: Server) -> None:
+        self.port = running.port
+        self._running = running
 
     def pids(self) -> Sequence[int]:
-        return family(self._process.pid)
+        return family(self._running.pid)
 
     def execute(self, statement: str) -> None:
-        import psycopg
-
-        with psycopg.connect(f"host={HOST} port={self.port} user=postgres dbname=postgres", autocommit=True) as link:
+        with psycopg.connect(self._running.url, autocommit=True) as link:
             link.execute(statement.encode())
 
 
 @contextmanager
 def database() -> Iterator[Database]:
-    """PostgreSQL for as long as the block runs. Raises NotInstalled."""
-    binaries = _binaries()
-    # PostgreSQL does not run as root; as Debian installs it, there is a user for it.
-    user: dict[str, Any] = {}
-    directory = Path(tempfile.mkdtemp(prefix="attorn-postgresql-"))
-    if os.geteuid() == 0:
-        try:
-            who = pwd.getpwnam("postgres")
-        except KeyError:
-            raise NotInstalled("PostgreSQL does not run as root, and there is no user postgres") from None
-        user = {"user": who.pw_uid, "group": who.pw_gid, "extra_groups": []}
-        os.chown(directory, who.pw_uid, who.pw_gid)
-    process: subprocess.Popen[bytes] | None = None
-    try:
-        data = directory / "data"
-        command: list[str | Path] = [
-            binaries / "initdb",
-            "-D",
-            data,
-            "-U",
-            "postgres",
-            "--auth=trust",
-            "--encoding=UTF8",
-            "--no-locale",
-        ]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=directory, **user)
-        port = free_port()
-        settings = {
-            "listen_addresses": HOST,
-            "port": port,
-            "unix_socket_directories": directory,
-            "fsync": "on",
-            "synchronous_commit": "on",
-            "max_connections": 300,
-            "shared_buffers": "256MB",
-        }
-        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        with (directory / "log").open("wb") as log:
-            process = subprocess.Popen(
-                [binaries / "postgres", "-D", data, *options], stdout=log, stderr=log, cwd=directory, **user
-            )
-        running = Database(port, process)
-        _until_ready(running, process, directory / "log")
-        yield running
-    finally:
-        if process is not None:
-            process.send_signal(signal.SIGINT)  # its fast shutdown: sessions are ended
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(10)
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-        shutil.rmtree(directory, ignore_errors=True)
-
-
-def _binaries() -> Path:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-    if found:
-        return found[-1].parent
-    if on_path := shutil.which("initdb"):
-        return Path(on_path).parent
-    raise NotInstalled("there is no PostgreSQL on this machine: apt install postgresql")
-
-
-def _until_ready(running: Database, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    import psycopg
-
-    until = time.monotonic() + READY_S_MAX
-    while True:
-        try:
-            running.execute("SELECT 1")
-            return
-        except psycopg.OperationalError:
-            if process.poll() is not None or time.monotonic() > until:
-                said = log.read_text(errors="replace").strip().splitlines()
-                raise RuntimeError(f"PostgreSQL did not start: {said[-1] if said else 'it said nothing'}") from None
-            time.sleep(0.05)
+    """PostgreSQL for as long as the block runs, with every commit on the disk. Raises NotInstalled."""
+    with server(max_connections=300, shared_buffers="256MB") as running:
+        yield Database(running)

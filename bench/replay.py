@@ -30,6 +30,7 @@ import transport
 import uvloop
 from measure import Measured, Round, Target, cpu_s, say, tell
 from mix import entries
+from postgresql import NotInstalled
 
 from attorn.contracts.envelope import Entry
 from attorn.contracts.ledger import BATCH_MAX, Append
@@ -231,7 +232,7 @@ def _rivals(stack: ExitStack) -> list[tuple[str, Callable[[], dict[str, Any]]]]:
     try:
         say("starting PostgreSQL")
         database = stack.enter_context(peers.database())
-    except peers.NotInstalled as missing:
+    except NotInstalled as missing:
         say(f"without PostgreSQL: {missing}")
         return found
     postgres = {

@@ -9,24 +9,11 @@ import msgspec
 from attorn.contracts import codec
 from attorn.contracts.envelope import Recorded
 from attorn.contracts.participant import ParticipantDeactivated, ParticipantRegistered, RoleGranted
-from attorn.projections import (
-    accountability,
-    activity,
-    board,
-    controls,
-    criteria,
-    delegations,
-    effects,
-    escalations,
-    holding,
-    inbox,
-    timeline,
-)
 from attorn.projections.directory import Directory
-from attorn.projections.findings import Findings, Rules
-from attorn.projections.fold import View
+from attorn.projections.findings import Rules
 from attorn.projections.questions import QUESTIONS
 from attorn.projections.store.sqlite import MEMORY, Snapshot, SQLiteViews
+from attorn.services.projector.compose import views
 
 BEGIN = datetime(2026, 1, 5, 8, tzinfo=UTC)
 
@@ -100,21 +87,7 @@ class Told:
 
     def __init__(self, log: Sequence[Recorded], rules: Mapping[str, Rules], page: int) -> None:
         self.directory = Directory()
-        views: tuple[View, ...] = (
-            accountability,
-            holding,
-            board,
-            inbox,
-            activity,
-            escalations,
-            timeline,
-            delegations,
-            effects,
-            criteria,
-            controls,
-            Findings(rules, self.directory),
-        )
-        self.store = SQLiteViews(MEMORY, views, self.directory)
+        self.store = SQLiteViews(MEMORY, views(self.directory, rules), self.directory)
         for start in range(0, len(log), page):
             poison = self.store.apply(log[start : start + page])
             assert not poison, poison

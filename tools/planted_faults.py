@@ -147,8 +147,8 @@ FAULTS: Final = (
     ),
     Fault(
         BOUNDS,
-        "AUTONOMY.index(terms.autonomy) > AUTONOMY.index(before.autonomy)",
-        "AUTONOMY.index(terms.autonomy) > AUTONOMY.index(before.autonomy) + 1",
+        "> AUTONOMY.index(before.autonomy or AUTONOMY[0])",
+        "> AUTONOMY.index(before.autonomy or AUTONOMY[0]) + 1",
         "whoever passes it on allows a step more than they may do",
         ("tests/services/test_delegation.py",),
     ),

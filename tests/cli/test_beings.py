@@ -15,7 +15,8 @@ def test_participants_are_registered_with_what_they_have(done: Run, given: Run) 
     done("participant", "register", "fay", "--name", "Fay Ray", "--unit", "Claims", "--reports-to", "ana")
     shown = done("participant", "show", "fay")
     assert shown.lines[0] == "fay (Fay Ray), human" and "Claims" in shown.out
-    assert done("participant", "ls", "--kind", "agent", "-o", "id").lines == ["bot"]
+    agents = done("participant", "ls", "--kind", "agent", "-o", "id").lines
+    assert "bot" in agents and not {"ana", "fay"} & set(agents)
     without = given("participant", "register", "bot-2", "agent")
     assert without.code == 5 and "sponsor-human" in without.err
     assert given("participant", "register", "fay", "--name", "Somebody else").code == 5
@@ -56,7 +57,8 @@ def test_a_policy_is_published_from_toml(done: Run, given: Run, tmp_path: Path) 
     done("policy", "publish", str(file))
     shown = done("policy", "show", "ladder")
     assert "ana, within 15 min" in shown.out
-    assert done("policy", "ls", "--kind", "escalation", "--after", "help", "-o", "id").lines == ["ladder"]
+    behind = done("policy", "ls", "--kind", "escalation", "--after", "help", "-o", "id").lines
+    assert "ladder" in behind and not {"help", "four-eyes"} & set(behind)
     assert "reviewers required  1" in done("policy", "show", "four-eyes").out
     file.write_text(file.read_text().replace('"ana"', '"bot"'))
     refused = given("policy", "publish", str(file))

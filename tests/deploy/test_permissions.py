@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,8 +20,14 @@ import pytest_asyncio
 from nats import errors
 from nats.aio.client import Client
 
+from attorn.client.agent import ANSWERED, DELEGATED, Agent
+from attorn.client.attorn import connect
 from attorn.contracts import subjects
+from attorn.contracts.delegation import DelegateWork
+from attorn.contracts.execution import ProvideInput, WorkExecuted
+from attorn.contracts.participant import RegisterParticipant
 from attorn.contracts.refusal import Problem, Receipt, Reply
+from attorn.contracts.work import DefineWork
 from attorn.services.connection import OPTIONS
 from attorn.services.ledger.jetstream import JetStreamLedger
 from attorn.services.supervise.server import find_server, free_port
@@ -302,6 +308,67 @@ async def test_an_agent_logs_in_with_a_key_and_speaks_for_itself_only(attorn: De
         answer = await agent.ask(subjects.command("refunds-bot", "note.add"), {})
         assert isinstance(answer, Problem)
         await agent.is_refused(subjects.command("ana", "note.add"))
+
+
+async def test_an_agent_takes_its_task_asks_is_answered_and_hands_in(
+    attorn: Deployment, as_: Enter, tmp_path: Path
+) -> None:
+    pytest.importorskip("nkeys")
+    script, bot = str(attorn.conf.parent / "consumer.py"), "refunds-bot"
+    await attorn.run("admin", script, f"agent-{bot}", DELEGATED)
+    await attorn.run("admin", script, f"agent-{bot}-answers", f"{ANSWERED}.>")
+    seed = tmp_path / "refunds-bot.nk"
+    seed.write_text(AGENT[0])
+    refusals: list[str] = []
+
+    async def hear(error: Exception) -> None:
+        refusals.append(str(error))
+
+    login = {"nkeys_seed": str(seed), "inbox_prefix": f"_INBOX.{bot}", "error_cb": hear}
+    hers = {"user": "ana", "password": attorn.passwords["ana"], "inbox_prefix": "_INBOX.ana"}
+    prefix = "$JS.attorn.API"
+    async with (
+        connect(attorn.url, participant="ana", **hers) as ana,
+        connect(attorn.url, participant=bot, api_prefix=prefix, **login) as agent,
+        asyncio.timeout(30),
+    ):
+        await ana.tell(RegisterParticipant(participant_id=bot, kind="agent", display_name="Bot", sponsor="ana"))
+        await ana.tell(DefineWork(work_id="W-bot", title="Refund", accountable="ana"))
+        await ana.tell(DelegateWork(work_id="W-bot", delegate=bot, autonomy="act"))
+
+        async def answers() -> None:
+            waiting: Any = ()
+            while not waiting:
+                waiting = [
+                    each for each in (await ana.ask("inbox", who="ana")).get("waiting", ()) if each["work"] == "W-bot"
+                ]
+                await asyncio.sleep(0.05)
+            [asked] = waiting
+            await ana.tell(ProvideInput(work_id="W-bot", request_id=asked["id"], response="respond", answer="yes"))
+
+        async with asyncio.TaskGroup() as group, aclosing(Agent(agent).tasks()) as tasks:
+            group.create_task(answers())
+            async for task in tasks:
+                async with task:
+                    answer = await task.ask("ana", "Refund in full?")
+                    assert answer.answer == "yes"
+                    await task.hand_in()
+                break
+        operator = await as_("operator")
+        [done] = [each.event.data for each in await JetStreamLedger(operator.nc).read("work/W-bot")
+                  if isinstance(each.event.data, WorkExecuted)]  # fmt: skip
+        assert done.result == "completed"
+    assert refusals == []
+
+
+async def test_the_operator_reads_what_is_in_quarantine(attorn: Deployment, as_: Enter) -> None:
+    billing = await as_("billing")
+    assert isinstance(await billing.ask(subjects.fact("billing"), {"nothing": "of a fact"}), Problem)
+
+    async def listed() -> bool:
+        return "billing" in await attorn.attorn("operator", "quarantine", "ls")
+
+    await until(listed)
 
 
 async def test_nobody_but_the_services_writes_events(as_: Enter) -> None:

@@ -9,12 +9,12 @@ from typing import TypeAlias
 
 import pytest
 from eventsourcing.persistence import IntegrityError, StoredEvent
+from postgresql import server
 
 from attorn.contracts.ledger import Append, Ledger
 from attorn.contracts.refusal import Conflict, Refused, Unavailable
 from attorn.services.ledger.follow import LogDamaged
 from attorn.services.ledger.recorder import RecorderLedger, on_postgres, on_sqlite
-from postgres import server
 from sample_log import entries, entry, everything, fact
 
 Open: TypeAlias = Callable[[], RecorderLedger]
@@ -117,7 +117,7 @@ async def test_a_follower_refuses_a_log_that_ends_before_its_position(another: O
 @pytest.mark.faults
 async def test_a_database_that_is_gone_is_said_to_be() -> None:
     with ExitStack() as running:
-        with closing(on_postgres(running.enter_context(server(fsync=False)), patience=1)) as ledger:
+        with closing(on_postgres(running.enter_context(server(fsync=False)).url, patience=1)) as ledger:
             await ledger.append("work/W-1", 0, entries("work/W-1", 1, 1))
             running.close()
             with pytest.raises(Unavailable, match="the database of the log") as unavailable:

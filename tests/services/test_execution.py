@@ -3,12 +3,14 @@
 from datetime import timedelta
 from typing import Any, Final
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attorn.contracts.context import AddNote
-from attorn.contracts.delegation import DelegateWork
+from attorn.contracts.decision import Option
+from attorn.contracts.delegation import Condition, DelegateWork
 from attorn.contracts.execution import (
     AdaptExecution,
     ExecuteWork,
@@ -305,3 +307,59 @@ def test_without_any_others_the_instructions_of_the_step_stand() -> None:
     story.given(DefineWork(**W, title="Refund", accountable="ana", process="refunds"))
     story.given(StartExecution(**W, execution_id="E-1", step_id="decide"))
     assert story.log()[-1].event.data.instructions_dig == DIG
+
+
+# ---- an answer that fits
+
+
+def asked_for(**said: Any) -> Story:
+    """bot has asked Ana Q-1, in which it is said what may be answered."""
+    return running().given(msgspec.structs.replace(ask("Q-1"), **said), by="bot")
+
+
+TWO: Final = {"options": (Option(id="first", label="The first"), Option(id="last", label="The last"))}
+AMOUNT: Final = {"schema": {"type": "object", "required": ["amount"], "properties": {"amount": {"maximum": 200}}}}
+
+
+@pytest.mark.parametrize(
+    ("allowed", "fits", "unfit"),
+    [(TWO, "last", "second"), (TWO, "first", ["first"]), (TWO, "first", None),
+     (AMOUNT, {"amount": 120}, {"amount": 900}), (AMOUNT, {"amount": 0}, {}), (AMOUNT, {"amount": 1}, "120")],
+)  # fmt: skip
+def test_an_answer_is_an_option_of_its_question_and_what_its_schema_says(
+    allowed: dict[str, Any], fits: Any, unfit: Any
+) -> None:
+    asked_for(**allowed).when(answer("Q-1", unfit)).refused_only("input-unfit")
+    told = ExecutionInputProvided(request_id="Q-1", response="respond", answer=unfit, execution_id="E-1", by="ana")
+    asked_for(**allowed).fact(told).finds_only("input-unfit")
+    asked_for(**allowed).when(answer("Q-1", fits)).then(ExecutionInputProvided)
+
+
+def test_whoever_declines_a_question_or_just_says_yes_owes_it_no_answer() -> None:
+    for response in ("decline", "ignore", "accept"):
+        said = ProvideInput(**W, request_id="Q-1", response=response)  # type: ignore[arg-type]
+        asked_for(**TWO, **AMOUNT).when(said).then(ExecutionInputProvided)
+
+
+def test_a_question_whose_schema_cannot_be_held_against_anything_is_not_asked() -> None:
+    bad = {"type": "nothing"}
+    running().when(msgspec.structs.replace(ask("Q-1"), schema=bad), by="bot").refused_only("condition-unsound")
+    asked = ExecutionInputRequired(execution_id="E-1", request_id="Q-1", from_="ana", question="?", schema=bad)
+    running().fact(asked).finds_only("condition-unsound")
+    endless = {"$ref": "#"}
+    asked_for(schema=endless).when(answer("Q-1")).refused_only("input-unfit")
+
+
+def test_what_holds_nothing_up_is_among_the_warnings_of_the_receipt() -> None:
+    watched = Condition(id="c1", expr="action.tool == 'look'", on_violation="flag")
+    story = Story().given(
+        DefineWork(**W, title="Refund", accountable="ana"),
+        DelegateWork(**W, delegation_id="D-1", delegate="bot", autonomy="act", conditions=(watched,)),
+    )
+    story.given(StartExecution(**W, execution_id="E-1"), by="bot")
+    done = story.when(RecordAction(**W, execution_id="E-1", tool="pay"), by="bot")
+    assert done.receipt is not None
+    assert [breach.rule for breach in done.receipt.warnings] == ["condition-flagged"]
+    assert "condition-flagged" in story.findings()[done.receipt.position]
+    plain = story.when(RecordAction(**W, execution_id="E-1", tool="look"), by="bot").receipt
+    assert plain is not None and plain.warnings == ()

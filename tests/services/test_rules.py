@@ -14,6 +14,7 @@ from attorn.contracts.decision import (
     AnswerRecommendation,
     DecisionMade,
     MakeDecision,
+    Option,
     RecommendationAnswered,
     RequestDecision,
 )
@@ -43,6 +44,7 @@ from attorn.contracts.execution import (
     ProgressExecution,
     ProvideInput,
     RecordAction,
+    RequireInput,
     StartExecution,
 )
 from attorn.contracts.finding import DismissFinding, FindingDismissed
@@ -122,6 +124,16 @@ def entrusted() -> Story:
 
 def running() -> Story:
     return entrusted().given(StartExecution(work_id="W-1", execution_id="E-1"), by="bot")
+
+
+def asked_which() -> Story:
+    return running().given(
+        RequireInput(
+            work_id="W-1", execution_id="E-1", request_id="Q-1", from_="ana", question="Which?",
+            options=(Option(id="first", label="The first"), Option(id="second", label="The second")),
+        ),
+        by="bot",
+    )  # fmt: skip
 
 
 def submitted() -> Story:
@@ -426,6 +438,11 @@ BROKEN: Final[dict[str, Broken]] = {
         running,
         ProvideInput(work_id="W-1", request_id="Q-9", response="respond", answer="yes"),
         ExecutionInputProvided(request_id="Q-9", response="respond", answer="yes"),
+    ),
+    "input-unfit": Broken(
+        asked_which,
+        ProvideInput(work_id="W-1", request_id="Q-1", response="respond", answer="third"),
+        ExecutionInputProvided(request_id="Q-1", response="respond", answer="third", execution_id="E-1"),
     ),
     "execution-unknown": Broken(
         defined, ProgressExecution(work_id="W-1", execution_id="E-9"), ExecutionProgressed(execution_id="E-9")

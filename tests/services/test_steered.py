@@ -1,18 +1,27 @@
 """What somebody might try to get round a rule without breaking it: by an id, an order, a repetition, or a number."""
 
 from datetime import timedelta
+from typing import Any
 
+import msgspec
 import pytest
 from tests.story import BEGIN, Story, at_once
 
-from attorn.contracts import codec, door
+from attorn.contracts import codec, door, subjects
 from attorn.contracts.claim import AcquireClaim, ClaimAcquired
-from attorn.contracts.delegation import Budget, DelegateWork
-from attorn.contracts.escalation import EscalateWork, EscalationContext, EscalationNotified, WorkEscalated
+from attorn.contracts.delegation import Budget, Condition, DelegateWork
+from attorn.contracts.escalation import (
+    EscalateWork,
+    EscalationContext,
+    EscalationNotified,
+    ResolveEscalation,
+    WorkEscalated,
+)
 from attorn.contracts.execution import (
     AdaptExecution,
     ExecuteWork,
     ExecutionActionRecorded,
+    ExecutionInputProvided,
     ExecutionStarted,
     ProvideInput,
     RecordAction,
@@ -20,11 +29,12 @@ from attorn.contracts.execution import (
     StartExecution,
     WorkExecuted,
 )
+from attorn.contracts.handover import HandoverAccepted
 from attorn.contracts.ids import Pinned
 from attorn.contracts.output import Output, ProduceOutput, ReleaseOutput
 from attorn.contracts.policy import PolicyRules, PublishPolicy, ReviewRules
 from attorn.contracts.process import ProcessPublished
-from attorn.contracts.refusal import Receipt
+from attorn.contracts.refusal import Receipt, Unreadable
 from attorn.contracts.review import (
     RequestReview,
     ReviewRequested,
@@ -33,7 +43,7 @@ from attorn.contracts.review import (
     Sampling,
     draw,
 )
-from attorn.contracts.work import DefineWork, WorkDefined
+from attorn.contracts.work import AcceptanceCriterion, CancelWork, ClarifyWork, DefineWork, FailWork, Scope, WorkDefined
 from attorn.services.delegation.occasion import due
 from attorn.services.transact import Fact, record
 
@@ -268,3 +278,97 @@ def test_what_is_raised_beforehand_and_halts_nothing_stands_for_nothing_that_doe
     story.given(harmless, by="bot")
     story.when(pay(), by="bot").then(ExecutionActionRecorded, WorkEscalated, EscalationNotified)
     assert story.state().life.state == "waiting_input"
+
+
+def test_what_is_said_of_a_key_where_it_does_not_belong_moves_nobody_who_holds_it() -> None:
+    story = defined()
+    story.given(AcquireClaim(key="account", claim_id="C-1", work_id="W-1", lease=HOUR), by="ben")
+    story.given(StartExecution(work_id="W-1", execution_id="E-1", claim_id="C-1", fence=1), by="ben")
+    stray = ClaimAcquired(claim_id="C-7", key="account", holder="carla", fence=77, lease_until=story.now + HOUR)
+    story.fact(stray, on="claim/elsewhere").finds_only("claim-open")
+    story.when(pay(), by="ben").then(ExecutionActionRecorded)
+    story.when(AcquireClaim(key="elsewhere", lease=HOUR), by="ben").then(ClaimAcquired)
+
+
+def test_nobody_claims_in_the_stream_of_another_key() -> None:
+    story = Story()
+    digest_of_another = subjects.named("claim", "the account of ben").partition("/")[2]
+    story.given(AcquireClaim(key=digest_of_another, lease=HOUR), by="carla")
+    story.when(AcquireClaim(key="the account of ben", lease=HOUR), by="ben").then(ClaimAcquired)
+
+
+# ---- what somebody goes on with whose part is over, or who never had one
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        CancelWork(work_id="W-1", reason="no more"),
+        FailWork(work_id="W-1"),
+        HandoverAccepted(handover_id="H-1", to="ben"),
+    ],
+    ids=lambda end: type(end).__name__,
+)
+def test_no_execution_outlives_the_end_of_its_part_in_the_work(end: msgspec.Struct) -> None:
+    story = defined().given(DelegateWork(work_id="W-1", delegation_id="D-1", delegate="bot", autonomy="act"))
+    story.given(StartExecution(work_id="W-1", execution_id="E-1"), by="bot")
+    story.given(end)
+    story.when(pay(), by="bot").refused_only("execution-unknown")
+    story.fact(PAY).finds_only("execution-unknown")
+    made = ProduceOutput(work_id="W-1", execution_id="E-1", output=output())
+    story.when(made, by="bot").refused_only("execution-unknown")
+
+
+def test_an_agent_without_a_mandate_makes_nothing_of_what_others_made() -> None:
+    story = defined().given(StartExecution(work_id="W-1", execution_id="E-1"), done("E-1", output()), by="ben")
+    story.when(ProduceOutput(work_id="W-1", output=output(letter="b")), by="bot").refused_only("undelegated-execution")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"scope": {"excluded": []}}, {"acceptance_criteria": []}, {"decision_authority": "bot"}, {"risk_tier": "minimal"}],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_an_agent_does_not_loosen_what_binds_it(changes: dict[str, Any]) -> None:
+    criterion = AcceptanceCriterion(id="kind", text="It is kind", check="human")
+    story = Story().given(
+        DefineWork(
+            work_id="W-1", title="Refund", accountable="ana", scope=Scope(excluded=("pay*",)),
+            acceptance_criteria=(criterion,), risk_tier="high",
+        ),
+        DelegateWork(work_id="W-1", delegation_id="D-1", delegate="bot", autonomy="act"),
+    )  # fmt: skip
+    clarified = ClarifyWork(work_id="W-1", changes=changes, reason="it is in the way")
+    story.when(clarified, by="bot").refused_only("delegation-violated")
+    story.given(clarified, by="ana")
+
+
+def test_somebody_whom_nobody_knows_approves_of_nothing() -> None:
+    story = defined()
+    story.given(DelegateWork(work_id="W-1", delegation_id="D-1", delegate="bot", autonomy="act_with_approval"))
+    asked = RequireInput(
+        work_id="W-1", execution_id="E-1", request_id="Q-1", from_="ghost", kind="approval", question="?"
+    )
+    story.given(StartExecution(work_id="W-1", execution_id="E-1"), asked, by="bot")
+    story.fact(ExecutionInputProvided(request_id="Q-1", response="accept", by="ghost"))
+    story.when(pay(), by="bot").refused_only("approval-missing")
+
+
+def test_what_is_asked_often_has_an_id_each_time() -> None:
+    condition = Condition(id="c" * 60, expr="action.tool != 'pay'", on_violation="escalate")
+    granted = DelegateWork(
+        work_id="W-1", delegation_id="D" * 60, delegate="bot", autonomy="act", conditions=(condition,)
+    )
+    story = defined().given(granted).given(StartExecution(work_id="W-1", execution_id="E-1"), by="bot")
+    for number in range(12):
+        story.when(pay(f"A-{number}"), by="bot").then(ExecutionActionRecorded, WorkEscalated, EscalationNotified)
+        [raised] = (id for id, known in story.state().escalations.items() if known.is_open)
+        story.given(ResolveEscalation(work_id="W-1", escalation_id=raised, outcome="returned"))
+
+
+def test_work_waits_for_as_many_others_as_can_be_recorded_with_it() -> None:
+    story = Story()
+    many = tuple(f"X-{number}" for number in range(1_000))
+    with pytest.raises(Unreadable, match="depends_on: names more than 999"):
+        story.when(DefineWork(work_id="W-1", title="Refund", accountable="ana", depends_on=many))
+    story.given(DefineWork(work_id="W-1", title="Refund", accountable="ana", depends_on=many[1:]))

@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from attorn.client.attorn import Attorn
-from attorn.client.feed import ACK_WAIT_S, Held
+from attorn.client.feed import ACK_WAIT_S, Delivered, Held
 from attorn.contracts.delegation import AcceptDelegation, WorkDelegated
 from attorn.contracts.escalation import EscalateWork, EscalationContext
 from attorn.contracts.execution import (
@@ -36,12 +36,16 @@ from attorn.contracts.output import Output
 from attorn.contracts.refusal import Receipt, Refused
 
 DELEGATED: Final = "attorn.feed.work.delegated.>"
+ANSWERED: Final = "attorn.feed.execution.input_provided"
 
 
 class Agent:
     """One participant that carries out what is delegated to it, one task after the other.
 
     `durable` is the consumer that remembers what was handed out; another name begins with all that is on the feed.
+    Where a broker with permissions lets nobody make consumers, the administrator makes it (deploy/nats/consumer.py,
+    filter DELEGATED), and another, `<durable>-answers`, with the filter ANSWERED and `.>`. Then one process of the agent
+    runs at a time: two would take each other's answers.
     """
 
     def __init__(self, attorn: Attorn, *, durable: str = "") -> None:
@@ -54,9 +58,14 @@ class Agent:
             async for each in held:
                 terms = each.delivered.event.data
                 if isinstance(terms, WorkDelegated) and terms.delegate == self.attorn.participant:
+                    task = Task(self.attorn, each, terms, answers=f"{self.durable}-answers")
                     async with _kept(each):
-                        yield Task(self.attorn, each, terms)
-                await each.done()
+                        yield task
+                    await each.done()
+                    # After the task: an agent that is killed before finds its answers again.
+                    await task.forget_answers()
+                else:
+                    await each.done()
 
 
 class Task:
@@ -66,8 +75,9 @@ class Task:
     with the first thing that is said in it.
     """
 
-    def __init__(self, attorn: Attorn, held: Held, terms: WorkDelegated) -> None:
+    def __init__(self, attorn: Attorn, held: Held, terms: WorkDelegated, answers: str = "") -> None:
         self.attorn, self.terms = attorn, terms
+        self._answers, self._heard = answers, list[Held]()
         self.work = held.delivered.stream.partition("/")[2]
         self._held = held
         self.execution_id = f"E-{terms.delegation_id}"[:64]
@@ -146,13 +156,33 @@ class Task:
                 **more,
             )
         )
-        answers = self.attorn.follow(f"attorn.feed.execution.input_provided.work.{self.work}", after=asked.position)
-        async with asyncio.timeout(timeout), aclosing(answers):
+        async with asyncio.timeout(timeout), aclosing(self._answered(asked.position)) as answers:
             async for delivered in answers:
                 answer = delivered.event.data
                 if isinstance(answer, ExecutionInputProvided) and answer.request_id == request_id:
                     return answer
         raise AssertionError("the feed has no end")
+
+    async def _answered(self, after: int) -> AsyncGenerator[Delivered, None]:
+        """The answers to what was asked in this work, by the durable consumer for them, where there is one."""
+        if not self._answers or not await self.attorn.has_durable(self._answers):
+            async with aclosing(self.attorn.follow(f"{ANSWERED}.work.{self.work}", after=after)) as found:
+                async for delivered in found:
+                    yield delivered
+            return
+        async with aclosing(self.attorn.follow_durably(self._answers, f"{ANSWERED}.>")) as held:
+            async for each in held:
+                if each.delivered.stream != f"work/{self.work}":
+                    await each.done()
+                    continue
+                self._heard.append(each)
+                yield each.delivered
+
+    async def forget_answers(self) -> None:
+        """The task is over, and nobody has to hear its answers again."""
+        for each in self._heard:
+            await each.done()
+        self._heard.clear()
 
     async def escalate(self, summary: str, question: str, *, reason: str = "exception", **more: Any) -> Receipt:
         """Ask for somebody with more say; `more` are the other fields of EscalateWork: `severity`, `blocking`."""

@@ -22,6 +22,7 @@ import msgspec
 import nats
 from nats import errors
 from nats.aio.client import Client
+from nats.js.errors import Error as JetStreamError
 from uuid_utils import uuid7
 
 from attorn.client import feed
@@ -161,6 +162,14 @@ class Attorn:
         position with your results where once more would do harm.
         """
         return feed.of_durable(self._js, name, filters or (feed.EVERYTHING,), after)
+
+    async def has_durable(self, name: str) -> bool:
+        """Whether somebody has made the durable consumer `name`, and this participant may look at it."""
+        try:
+            await self._js.consumer_info(subjects.FEED, name)
+        except (errors.Error, JetStreamError, TimeoutError):
+            return False
+        return True
 
 
 @asynccontextmanager

@@ -58,7 +58,10 @@ class Unavailable(Exception):
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="receipt", tag_field="kind"):
-    """It is on the log: `position` is its place, `time` when it happened, `warnings` the rules that a fact broke."""
+    """It is on the log: `position` is its place, `time` when it happened, `warnings` the rules that it broke.
+
+    A fact is recorded whatever it breaks; a command is carried out where what it breaks holds nothing up.
+    """
 
     position: int
     event_id: str

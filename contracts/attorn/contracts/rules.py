@@ -98,6 +98,7 @@ _ALL: Final = (
     Rule("duplicate-effort", "", "Nothing is done twice: not the same work, and not the same change."),
     Rule("finding-decided", "", "What becomes of a finding is decided by a person, who says why."),
     Rule("input-unasked", "", "An answer names an open question."),
+    Rule("input-unfit", "", "An answer is one of the options of its question, and what its schema says."),
     Rule("recommendation-open", "", "A recommendation is made once, and taken, or turned down for a reason, once."),
     Rule("decision-open", "", "A decision is asked for once, and made once, among the options that there are."),
     Rule("decision-authority", "", "Who decides is a person with the authority to decide this."),

@@ -6,7 +6,8 @@ outside a stream (JetStream accepts a guard on a subject that it does not hold).
 
 import base64
 import hashlib
-from typing import NamedTuple
+import re
+from typing import Final, NamedTuple
 
 from attorn.contracts.ids import is_token
 from attorn.contracts.refusal import Unreadable
@@ -51,11 +52,20 @@ def named(kind: str, name: str) -> str:
     What is no identifier stands under the base32 of its SHA-256, 52 letters and digits. Without a kind, `name` is the
     stream's whole name.
     """
-    return f"{kind}/{_token_of(name)}" if kind else str(stream(name))
+    # A key that looks like such a digest has one of its own, so that nobody claims in the stream of another key.
+    plain = kind != "claim" or _DIGEST.fullmatch(name) is None
+    return f"{kind}/{_token_of(name, plain=plain)}" if kind else str(stream(name))
 
 
-def _token_of(name: str) -> str:
-    return name if is_token(name) else base64.b32encode(hashlib.sha256(name.encode()).digest()).decode().rstrip("=")
+def _token_of(name: str, *, plain: bool = True) -> str:
+    return name if plain and is_token(name) else _digest_of(name)
+
+
+_DIGEST: Final = re.compile(r"[A-Z2-7]{52}")
+
+
+def _digest_of(name: str) -> str:
+    return base64.b32encode(hashlib.sha256(name.encode()).digest()).decode().rstrip("=")
 
 
 def event(stream: str) -> str:

@@ -249,8 +249,8 @@ def _execute(life: Lifecycle, payload: WorkExecuted) -> Step:
     match payload.result:
         case "completed":
             # What others handed in before may still be looked at.
-            after: State = "in_review" if life.reviews else "submitted"
-            return Step(_replace(ended, state=after), life.state == "in_progress")
+            judged: State = "in_review" if life.reviews else "submitted"
+            return Step(_replace(ended, state=judged), life.state == "in_progress")
         case "failed":
             # Who fails may have been waiting; its questions end with the execution, an escalation does not.
             return Step(_working(ended), life.state in ("in_progress", "waiting_input"))

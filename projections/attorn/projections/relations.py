@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from attorn.contracts import subjects
 from attorn.contracts.claim import ClaimAcquired, ClaimExpired, ClaimReleased, ClaimRenewed, ClaimRevoked
 from attorn.contracts.dependency import DependencyAdded, DependencyBroken, DependencySatisfied
 from attorn.contracts.envelope import Recorded, sequence
@@ -198,7 +199,7 @@ def _reopened(relations: Relations, id: str, recorded: Recorded) -> None:
 def _claimed(relations: Relations, id: str, recorded: Recorded) -> None:
     data: ClaimAcquired = recorded.event.data
     known = relations.claims.get(data.claim_id)
-    if data.fence > FENCE_MAX:
+    if data.fence > FENCE_MAX or recorded.stream != subjects.named("claim", data.key):
         return
     relations.fences[data.key] = max(data.fence, relations.fences.get(data.key, 0))
     # The first claim under an id stands: no claim on another key gives what was done under it its effect back.

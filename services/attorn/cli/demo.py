@@ -88,7 +88,7 @@ class Story:
         assert isinstance(reply, Receipt), reply
         self.position = max(self.position, reply.position)
         await self.line(sentence, position=reply.position)
-        for rule in reply.warnings[:2]:
+        for rule in reply.warnings:
             await self.line(f"{rule.rule}: {rule.detail}", before=("recorded, and found", "yellow"))
 
     async def ask(self, question: str, **parameters: Any) -> Any:

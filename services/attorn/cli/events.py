@@ -11,7 +11,7 @@ from attorn.cli.errors import misused
 from attorn.cli.options import Given, Limit, Who
 from attorn.cli.output import Column, bold, facts, shown, width, write_lines, write_list
 from attorn.cli.paging import others
-from attorn.cli.reading import as_item, at_position, pages
+from attorn.cli.reading import as_item, at_position, pages, require_position
 
 if TYPE_CHECKING:
     from attorn.contracts.envelope import Recorded
@@ -43,6 +43,7 @@ async def get(
 
     Example: attorn events get 17
     """
+    require_position(position)
     async with connected(options) as attorn:
         recorded = await at_position(attorn, position)
     match options.output:

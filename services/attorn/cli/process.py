@@ -1,7 +1,7 @@
 """`attorn process`: how a kind of work is to flow, and who owns it."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
@@ -15,6 +15,7 @@ from attorn.cli.reading import pages
 from attorn.cli.telling import tell_plainly
 from attorn.contracts.ids import Recoverable
 from attorn.contracts.process import Judgment, MapProcess, Origin, PublishProcess, RetireProcess
+from attorn.services.process.template import Template
 
 app = App(name="process", help="How a kind of work is to flow, and who owns it.")
 
@@ -48,10 +49,6 @@ FLAWS = (
     Column("REFUSED BY", "rule", "id"),
     Column("DETAIL", "detail"),
 )
-
-Template = Literal[
-    "ap-invoice", "order-exception", "prior-auth", "customer-onboarding", "data-enrichment", "ticket-triage"
-]
 
 
 @app.command

@@ -23,10 +23,15 @@ async def pages(
                 return
 
 
-async def at_position(attorn: Attorn, position: int) -> "Recorded":
-    """The event at a place of the log. Raises Failed where there is none."""
+def require_position(position: int) -> None:
+    """Raises Failed for what is no place of any log; to be asked before there is a connection."""
     if position < 1:
         raise misused(f"position {position}: positions count from 1")
+
+
+async def at_position(attorn: Attorn, position: int) -> "Recorded":
+    """The event at a place of the log. Raises Failed where there is none."""
+    require_position(position)
     last = await attorn.ledger.last()
     if position > last:
         raise not_found(f"the log ends at position {last}", "`attorn events ls` shows what is there")

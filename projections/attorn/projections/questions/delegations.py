@@ -11,8 +11,8 @@ from attorn.contracts.execution import ExecutionActionRecorded, ExecutionStarted
 from attorn.contracts.ids import Money, Pinned
 from attorn.contracts.policy import PolicyKind
 from attorn.projections import activity, controls, delegations, findings, timeline
-from attorn.projections.delegations import Terms
 from attorn.projections.bounds import after_narrowing
+from attorn.projections.delegations import Terms
 from attorn.projections.directory import AsOf, Directory
 from attorn.projections.findings import Finding
 from attorn.projections.fold import Rows

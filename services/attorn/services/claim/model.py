@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from attorn.contracts import subjects
 from attorn.contracts.claim import (
     AcquireClaim,
     ClaimAcquired,
@@ -115,6 +116,9 @@ def check(claims: Claims, event: Event, directory: Directory) -> Iterator[Breach
                 until = f" until {live.lease_until.isoformat()}" if live.lease_until is not None else ""
                 detail = f"{live.holder} holds {live.key[:60]}{until}, with the claim {live.claim_id}"
                 yield Breach(rule="claim-held", detail=detail, held_by=live.holder, until=live.lease_until)
+            if event.subject != subjects.named("claim", event.data.key):
+                detail = f"{event.subject} is not the stream of {event.data.key[:60]}; claims on a key are in one"
+                yield Breach(rule="claim-open", detail=detail, field="data.key")
             other = directory.relations.claims.get(event.data.claim_id)
             if other is not None and other.key != event.data.key:
                 detail = f"{other.claim_id} is a claim on {other.key[:60]}; use a new id"
@@ -152,8 +156,8 @@ def evolve(claims: Claims, event: Event) -> Claims:
     """Who holds the key afterwards."""
     match event.data:
         case ClaimAcquired(fence=fence, key=key) as acquired:
-            if fence <= claims.fence or fence > FENCE_MAX:
-                # A fence from the past, or from where none can follow: whoever holds the key is not moved by it.
+            if fence <= claims.fence or fence > FENCE_MAX or event.subject != subjects.named("claim", key):
+                # A fence from the past, from where none can follow, or of another key: it moves nobody.
                 return claims
             return Claims(acquired, key, fence, claims.over)
         case ClaimRenewed(claim_id=id, lease_until=until) if claims.held is not None and claims.held.claim_id == id:

@@ -35,10 +35,10 @@ from attorn.contracts.execution import (
     WorkExecuted,
 )
 from attorn.contracts.refusal import Breach
+from attorn.projections.bounds import after_narrowing, beyond, excess, narrowed, outside, wider
 from attorn.projections.directory import Directory
 from attorn.services import expressions
 from attorn.services.delegation import budget, occasion
-from attorn.projections.bounds import after_narrowing, beyond, excess, narrowed, outside, wider
 from attorn.services.transact import Context
 from attorn.services.work.state import Delegation, DelegationStatus, Execution, Work
 
@@ -233,8 +233,9 @@ def _check_policies(terms: WorkDelegated, at: datetime, directory: Directory) ->
     """Nobody gives more than the policies in force say may be given at all."""
     for id in directory.policies:
         policy = directory.policy_in_force(id, at)
-        rules = policy.rules.delegation if policy is not None else None
-        for more in outside(terms, rules, at) if policy is not None and rules is not None else ():
+        if policy is None or policy.rules.delegation is None:
+            continue
+        for more in outside(terms, policy.rules.delegation, at):
             yield Breach(rule="delegation-chain", detail=f"beyond policy {id}, version {policy.version}: {more}")
 
 
@@ -377,9 +378,9 @@ def _is_approved(work: Work, id: str, running: Execution, directory: Directory) 
     """Whether a person has said yes to what this execution is about to do, or to what it has made."""
     question = work.questions.get(running.approved or "")
     if question is not None and question.answered is not None:
-        who = question.answered.by or question.asked.from_
-        # A role stands for the persons who hold it.
-        if directory.kind(who) in (None, "human"):
+        by = question.answered.by
+        # Where only that it was answered is reported, a role stands for the persons who hold it.
+        if directory.kind(by) == "human" if by is not None else directory.names_person(question.asked.from_):
             return True
     met = {r.request.output_dig for r in work.reviews.values() if r.status == "met"}
     return any(made.execution_id == id and made.output.dig in met for made in work.outputs.values())

@@ -21,7 +21,8 @@ def of(work: Work, data: ExecutionActionRecorded | WorkExecuted, context: Contex
     yield from budget.exhausted(charged, running.delegation_id, context.at, data.execution_id if ends else "")
     for unmet in occasion.unmet(work, data, context.at):
         if unmet.condition.on_violation == "escalate":
-            id = f"{unmet.delegation[:32]}-{unmet.condition.id[:28]}"
+            # With room for the number of the time that it is asked, within what an id may be.
+            id = f"{unmet.delegation[:28]}-{unmet.condition.id[:28]}"
             yield from _asked(work, data, context, id, "policy_required", unmet.why, blocking=False)
     for due in occasion.due(work, data, context.at):
         yield from _asked(work, data, context, due.id, due.reason, due.why, blocking=True)

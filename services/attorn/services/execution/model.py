@@ -30,10 +30,11 @@ from attorn.contracts.output import Output, OutputProduced, OutputReleased, Outp
 from attorn.contracts.refusal import Breach
 from attorn.contracts.review import ReviewRequested, WorkReviewed
 from attorn.contracts.work import WorkCompleted, WorkSubmitted, WorkVerified
+from attorn.projections.bounds import matches
 from attorn.projections.directory import Directory
 from attorn.services.delegation import occasion
-from attorn.projections.bounds import matches
 from attorn.services.execution import consequence, version
+from attorn.services.output import schema
 from attorn.services.review import request
 from attorn.services.transact import Context
 from attorn.services.work.state import Execution, Made, Question, Work
@@ -108,6 +109,10 @@ def check(work: Work, event: Event, directory: Directory) -> Iterator[Breach]:
             if request in work.questions:
                 detail = f"question {request} was asked before; use a new id"
                 yield Breach(rule="input-unasked", detail=detail, field="data.request_id")
+            problem = schema.problem(event.data.schema) if event.data.schema is not None else None
+            if problem is not None:
+                detail = f"the schema of question {request} {problem}"
+                yield Breach(rule="condition-unsound", detail=detail, field="data.schema")
         case ExecutionInputProvided(request_id=request, by=by):
             question = work.questions.get(request)
             if question is None or question.answered is not None:
@@ -123,6 +128,8 @@ def check(work: Work, event: Event, directory: Directory) -> Iterator[Breach]:
             elif by is not None and not _may_answer(work, question, by, event.time, directory):
                 detail = f"question {request} is for {question.asked.from_} to answer, not for {by}"
                 yield Breach(rule="input-unasked", detail=detail, field="data.by")
+            if question is not None and question.asked.kind != "decision":
+                yield from _check_fit(question.asked, event.data)
         case WorkExecuted(execution_id=id):
             yield from _check_running(work, id)
             yield from _check_asked(work, (id,))
@@ -251,6 +258,29 @@ def _check_running(work: Work, id: str) -> Iterator[Breach]:
     elif found.ended is not None:
         detail = f"execution {id} is over ({found.ended.result}); start another"
         yield Breach(rule="execution-unknown", detail=detail, field="data.execution_id")
+    elif id not in work.life.executions:
+        # The work was ended, handed in or given to somebody else meanwhile, and no execution outlives that.
+        detail = f"execution {id} is over, as the work has moved on and is {work.life.state}; start another"
+        yield Breach(rule="execution-unknown", detail=detail, field="data.execution_id")
+
+
+def _check_fit(asked: ExecutionInputRequired, answer: ExecutionInputProvided) -> Iterator[Breach]:
+    """Whoever turns a question down owes it no answer; a plain yes needs none."""
+    if answer.response in ("decline", "ignore") or (answer.response == "accept" and answer.answer is None):
+        return
+    offered = [option.id for option in asked.options]
+    if offered and answer.answer not in offered:
+        detail = f"the answer to {asked.request_id} is none of its options: {', '.join(offered[:10])}"
+        yield Breach(rule="input-unfit", detail=detail, field="data.answer")
+    if asked.schema is None:
+        return
+    try:
+        faults = schema.faults(asked.schema, msgspec.json.encode(answer.answer).decode())
+    except schema.TooMuch as error:
+        faults = [f"its schema {error}; decline, so that it is asked in another way"]
+    if faults:
+        detail = f"the answer to {asked.request_id} does not fit: {'; '.join(faults)}"
+        yield Breach(rule="input-unfit", detail=detail, field="data.answer")
 
 
 def _check_scope(work: Work, action: ExecutionActionRecorded) -> Iterator[Breach]:

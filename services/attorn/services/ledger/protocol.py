@@ -6,7 +6,6 @@ nats-py client is, and in its name; when it is lost, whoever reads makes another
 """
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final, TypeAlias, TypeVar, cast
@@ -15,7 +14,7 @@ from urllib.parse import ParseResult
 import msgspec
 from nats.aio.client import Client
 
-from attorn.services.ledger.wire import HELD_UP_S, Undone
+from attorn.services.ledger.wire import DENIED, HELD_UP_S, Undone
 
 CONNECT_S: Final = 2.0
 LINE_BYTES_MAX: Final = 1024 * 1024
@@ -26,7 +25,6 @@ Delivery: TypeAlias = tuple[bytes, bytes, bytes]
 
 T = TypeVar("T")
 
-_DENIED: Final = re.compile(r"permissions violation for (publish|subscription) to \"([^\"]+)\"", re.IGNORECASE)
 _M, _H = b"MH"
 
 
@@ -131,6 +129,7 @@ async def patiently(work: Awaitable[T], seconds: float, silence: str) -> T:
     finally:
         if not task.done():
             task.cancel()
+            # However it ends now, its author hears why nobody waits for it any more.
             with suppress(asyncio.CancelledError, Exception):
                 await task
 
@@ -270,7 +269,7 @@ class Reader(asyncio.Protocol):
                 raise ValueError(f"{other[:40]!r}")
 
     def _refusal(self, said: str) -> Exception:
-        if denied := _DENIED.search(said):
+        if denied := DENIED.search(said):
             verb = "publish" if denied[1].lower() == "publish" else "subscribe"
             return Undone(f"not permitted to {verb} to {denied[2]}", is_final=True)
         if not self.is_let_in.done():

@@ -19,7 +19,8 @@ from nats.aio.msg import Msg
 from attorn.services.ledger.watchdog import Watchdog
 from attorn.services.patience import left
 
-_DENIED: Final = re.compile(r'permissions violation for publish to "([^"]+)"', re.IGNORECASE)
+DENIED: Final = re.compile(r'permissions violation for (publish|subscription) to "([^"]+)"', re.IGNORECASE)
+"""How the server says that somebody may not do what, and where."""
 
 HELD_UP_S: Final = 0.1
 """An alarm that comes later than this says that the loop was held up."""
@@ -190,11 +191,11 @@ class Wire:
 
     def on_error(self, error: Exception) -> None:
         """What the connection's error_cb was called with."""
-        if denied := _DENIED.search(str(error)):
+        if (denied := DENIED.search(str(error))) and denied[1].lower() == "publish":
             # nats-py gives the subject in lower case.
-            subject = denied[1].lower()
+            subject = denied[2].lower()
             self._fail_all(
-                Denied(denied[1]),
+                Denied(denied[2]),
                 lambda waiting: any(each.lower() == subject for each in waiting.concerning),
             )
         elif isinstance(error, errors.UnexpectedEOF | errors.StaleConnectionError | OSError):

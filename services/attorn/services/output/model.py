@@ -18,8 +18,8 @@ from attorn.contracts.output import (
 )
 from attorn.contracts.refusal import Breach, Refused, Unreadable
 from attorn.contracts.work import WorkCompleted, WorkDefined, WorkVerified
-from attorn.projections.directory import Directory
 from attorn.projections.bounds import AUTONOMY
+from attorn.projections.directory import Directory
 from attorn.services.output import schema
 from attorn.services.review import request
 from attorn.services.transact import Context
@@ -45,9 +45,9 @@ def decide(work: Work, command: OutputCommand, context: Context) -> Sequence[msg
             # Reviews that somebody waits for are asked for again: otherwise nobody would look at the new bytes.
             return [made, *request.overtaken(work, now), *request.renewed(work, now, context)]
         case ValidateOutput(output_id=id, criterion_id=criterion, content=content):
-            made = work.outputs.get(id)
+            known = work.outputs.get(id)
             checked = _held(work, command, context) if content is not None else _reported(work, command, context)
-            return [] if made is not None and made.checks.get(criterion) == checked else [checked]
+            return [] if known is not None and known.checks.get(criterion) == checked else [checked]
 
 
 def check(work: Work, event: Event, directory: Directory) -> Iterator[Breach]:
@@ -63,7 +63,7 @@ def check(work: Work, event: Event, directory: Directory) -> Iterator[Breach]:
                 )
         case OutputProduced(execution_id=id) if id is not None:
             running = work.executions.get(id)
-            if running is None or running.ended is not None:
+            if running is None or running.ended is not None or id not in work.life.executions:
                 state = "is over" if running is not None else "has not started"
                 yield Breach(rule="execution-unknown", detail=f"execution {id} {state}", field="data.execution_id")
             elif event.authtype == "service_account" and event.authid != running.executor:

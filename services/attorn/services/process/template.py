@@ -2,19 +2,15 @@
 
 from collections.abc import Mapping
 from importlib.resources import files
-from string import Template
-from typing import Final
+from string import Template as Blank
+from typing import Final, Literal, TypeAlias, get_args
 
 from attorn.contracts.refusal import Unreadable
 
-NAMES: Final = (
-    "ap-invoice",
-    "order-exception",
-    "prior-auth",
-    "customer-onboarding",
-    "data-enrichment",
-    "ticket-triage",
-)
+Template: TypeAlias = Literal[
+    "ap-invoice", "order-exception", "prior-auth", "customer-onboarding", "data-enrichment", "ticket-triage"
+]
+NAMES: Final[tuple[str, ...]] = get_args(Template)
 FIELDS: Final = ("id", "owner", "review_policy", "escalation_policy")
 """What is filled in: the id of the process, the person who owns it, and the policies that it holds to."""
 
@@ -24,4 +20,4 @@ def filled(name: str, values: Mapping[str, str]) -> str:
     if name not in NAMES:
         raise Unreadable(f"{name} is no template; there are {', '.join(NAMES)}", "template")
     text = files("attorn.services.process").joinpath("templates", f"{name}.toml").read_text(encoding="utf-8")
-    return Template(text).substitute({field: values[field] for field in FIELDS})
+    return Blank(text).substitute({field: values[field] for field in FIELDS})

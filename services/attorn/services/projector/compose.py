@@ -1,5 +1,6 @@
 """Which views there are, and which questions may be asked of them."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from attorn.projections import (
@@ -17,7 +18,7 @@ from attorn.projections import (
     timeline,
 )
 from attorn.projections.directory import Directory
-from attorn.projections.findings import Findings
+from attorn.projections.findings import Findings, Rules
 from attorn.projections.fold import View
 from attorn.services.query.app import Questions
 from attorn.services.rulebook import RULES
@@ -60,7 +61,7 @@ LONG: Final = frozenset(
 """The questions that may look at every row of a view."""
 
 
-def views(directory: Directory) -> tuple[View, ...]:
+def views(directory: Directory, rules: Mapping[str, Rules] = RULES) -> tuple[View, ...]:
     """Every view, those that look beyond their rows with `directory`, which whoever folds them evolves."""
     return (
         accountability,
@@ -74,5 +75,5 @@ def views(directory: Directory) -> tuple[View, ...]:
         effects,
         criteria,
         controls,
-        Findings(RULES, directory),
+        Findings(rules, directory),
     )

@@ -29,7 +29,8 @@ from attorn.contracts.envelope import Event
 from attorn.contracts.execution import ExecutionStarted
 from attorn.contracts.handover import HandoverAccepted
 from attorn.contracts.ids import Pinned
-from attorn.contracts.output import OutputReleased, OutputWithdrawn
+from attorn.contracts.ledger import BATCH_MAX
+from attorn.contracts.output import OutputProduced, OutputReleased, OutputWithdrawn
 from attorn.contracts.refusal import Breach, Refused, Unreadable
 from attorn.contracts.review import ReviewRequested
 from attorn.contracts.work import (
@@ -107,6 +108,14 @@ CLARIFIABLE: Final = frozenset(WorkDefined.__struct_fields__) - PINNED - RELATED
 What the work is to other work is not said more exactly, but changed: a dependency is added, satisfied or broken.
 """
 
+_BOUNDS: Final = frozenset(
+    {"scope", "acceptance_criteria", "decision_authority", "risk_tier", "recoverable", "candidates", "method"}
+)
+"""What holds whoever carries the work out within bounds, and says what is good enough."""
+
+DEPENDENCIES_MAX: Final = BATCH_MAX - 1
+"""How many other items work may be defined to wait for: they are recorded with it, in one append."""
+
 initial = Work()
 
 _MOVED_UNDER_A_MANDATE: Final = (
@@ -131,6 +140,7 @@ _MOVED_UNDER_A_MANDATE: Final = (
     WorkBlocked,
     WorkUnblocked,
     ReviewRequested,
+    OutputProduced,
     OutputReleased,
     OutputWithdrawn,
 )
@@ -143,6 +153,8 @@ def decide(work: Work, command: WorkCommand, context: Context) -> Sequence[msgsp
     match command:
         case DefineWork():
             defined = _define(command, context)
+            if len(set(defined.depends_on)) > DEPENDENCIES_MAX:
+                raise Unreadable(f"names more than {DEPENDENCIES_MAX}; add the others afterwards", "depends_on")
             waits = (DependencyAdded(on=on) for on in dict.fromkeys(defined.depends_on))
             return [] if work.definition == defined else [defined, *waits]
         case ClarifyWork(changes=changes, reason=reason):
@@ -231,6 +243,10 @@ def check(work: Work, event: Event, directory: Directory) -> Iterator[Breach]:
                 yield Breach(rule="unregistered-actor", detail=detail, field=field)
         case WorkClarified(changes=changes):
             yield from _check_clarification(work, changes)
+            bounds = sorted(_BOUNDS & changes.keys())
+            if bounds and directory.kind(event.authid or "") == "agent":
+                detail = f"{', '.join(bounds)}: what binds an agent is for people to change"
+                yield Breach(rule="delegation-violated", detail=detail, field="data.changes")
         case AccountabilityOffered():
             yield from _check_offer(work, data, event, directory)
         case AccountabilityTransferred():

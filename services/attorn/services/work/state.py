@@ -321,8 +321,7 @@ class Work(msgspec.Struct, frozen=True, tag="work"):
             and skipped.policy == pinned
             and drawn.rate == rules.sample_rate
             and drawn.seed is not None
-            and drawn.drawn == draw(drawn.seed, skipped.output_dig)
-            and drawn.drawn >= drawn.rate
+            and rules.sample_rate <= draw(drawn.seed, skipped.output_dig) == drawn.drawn
         )
 
     def may_ever_waive(self, who: str, directory: Directory) -> bool:
