@@ -22,7 +22,14 @@ import msgspec
 from attorn.contracts import codec, door, subjects
 from attorn.contracts.envelope import Event, Recorded
 from attorn.contracts.ledger import Ledger
-from attorn.contracts.participant import ParticipantRegistered, RoleGranted
+from attorn.contracts.participant import (
+    ChangeManager,
+    DeactivateParticipant,
+    DeclareAbsence,
+    ParticipantRegistered,
+    RoleGranted,
+    SuspendParticipant,
+)
 from attorn.contracts.policy import PublishPolicy
 from attorn.contracts.refusal import Breach, Receipt, Refused
 from attorn.contracts.source import RegisterSource
@@ -93,6 +100,8 @@ DECIDERS: Final[dict[type, tuple[str, Decide[Any, Any]]]] = {
 """Each command with the kind of stream that it is about, and what decides it."""
 
 
+OVER_OTHERS: Final = (SuspendParticipant, DeactivateParticipant, ChangeManager, DeclareAbsence)
+
 _loop: Final = asyncio.new_event_loop()
 atexit.register(_loop.close)
 
@@ -151,7 +160,7 @@ class Story:
 
     # ---- sentences
 
-    def given(self, *messages: msgspec.Struct, by: str = "ana", on: str = "work/W-1") -> "Story":
+    def given(self, *messages: msgspec.Struct, by: str | None = None, on: str = "work/W-1") -> "Story":
         """All of this has happened: commands were carried out for `by`, events were recorded as facts about `on`."""
         for message in messages:
             if type(message) in DECIDERS:
@@ -161,8 +170,9 @@ class Story:
                 self.fact(message, on=on)
         return self
 
-    def when(self, message: msgspec.Struct, by: str = "ana", id: str | None = None) -> "Asked":
-        """`by` gives this command."""
+    def when(self, message: msgspec.Struct, by: str | None = None, id: str | None = None) -> "Asked":
+        """`by` gives this command: ana where nobody is named, root what only who is over somebody may say."""
+        by = by or ("root" if isinstance(message, OVER_OTHERS) else "ana")
         kind, decide = DECIDERS[type(message)]
         stream = subjects.named(kind, getattr(message, message.__struct_fields__[0]))
         self._asked += 1

@@ -20,7 +20,7 @@ from queue import Queue
 from typing import Final, NamedTuple
 
 ROOT: Final = Path(__file__).parents[1]
-COPIED: Final = ("contracts", "projections", "services", "tests", "pyproject.toml")
+COPIED: Final = ("contracts", "projections", "services", "tests", "bench", "pyproject.toml")
 AT_ONCE: Final = 2
 SECONDS_MAX: Final = 120
 """How long the tests of one fault may take; one that makes them hang is not caught by an assertion."""

@@ -457,6 +457,13 @@ BROKEN: Final[dict[str, Broken]] = {
         ParticipantManagerChanged(new="crew"),
         on="participant/bot",
     ),
+    "participant-authority": Broken(
+        bare,
+        ChangeManager(participant_id="root", new="ana"),
+        ParticipantManagerChanged(new="ana"),
+        on="participant/root",
+        by="ana",
+    ),
     "role-authority": Broken(
         bare, GrantRole(participant_id="ana", role="admin"), RoleGranted(role="admin"), on="participant/ana"
     ),

@@ -313,7 +313,7 @@ TWICE: Final[dict[type, tuple[Callable[[], Story], Any, str]]] = {
         (claimed, ReleaseClaim(key="order/7", claim_id="C-1"), "ben"),
         (claimed, RevokeClaim(key="order/7", claim_id="C-1"), "root"),
         (Story, RegisterParticipant(participant_id="dana", kind="human", display_name="Dana"), "ana"),
-        (Story, DeactivateParticipant(participant_id="ben", successor="carla"), "ana"),
+        (Story, DeactivateParticipant(participant_id="ben", successor="carla"), "root"),
         (Story, GrantRole(participant_id="ben", role="reviewer"), "ana"),
         (
             lambda: Story().given(GrantRole(participant_id="ben", role="reviewer")),
@@ -332,7 +332,7 @@ TWICE: Final[dict[type, tuple[Callable[[], Story], Any, str]]] = {
         (lambda: Story().given(KEY), RevokeKey(participant_id="ana", key_id="K-1"), "ana"),
         (Story, MEMBER, "ana"),
         (lambda: Story().given(MEMBER), RemoveTeamMember(team_id="crew", member="ben"), "ana"),
-        (Story, AWAY, "ana"),
+        (Story, AWAY, "root"),
         (lambda: Story().given(AWAY), EndAbsence(participant_id="ben"), "ana"),
         (may_be_deployed, DEPLOY, "ana"),
         (at_work, UndeployAgent(participant_id="bot", process_id="refunds"), "ana"),

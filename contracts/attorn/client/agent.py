@@ -44,8 +44,8 @@ class Agent:
 
     `durable` is the consumer that remembers what was handed out; another name begins with all that is on the feed.
     Where a broker with permissions lets nobody make consumers, the administrator makes it (deploy/nats/consumer.py,
-    filter DELEGATED), and another, `<durable>-answers`, with the filter ANSWERED and `.>`. Then one process of the agent
-    runs at a time: two would take each other's answers.
+    filter DELEGATED), and another, `<durable>-answers`, with the filter ANSWERED and `.>`. Then one process of the
+    agent runs at a time: two would take each other's answers.
     """
 
     def __init__(self, attorn: Attorn, *, durable: str = "") -> None:

@@ -42,6 +42,7 @@ _ALL: Final = (
     Rule("successor-human", "I5", "Who leaves names a person who is here as successor."),
     Rule("registered-once", "I5", "A participant is registered once, and leaves once."),
     Rule("manager-human", "I5", "Whom somebody reports to leads, without a cycle, to a person who is here."),
+    Rule("participant-authority", "I5", "Only who is over somebody takes them out of their place; or they themselves."),
     Rule("role-authority", "I5", "The custodian of the ledger and its admins say who holds which role."),
     Rule("absence-covered", "I5", "Who is away names another person who is here to stand in, and until when."),
     Rule("actor-suspended", "I5", "Who is suspended does nothing until somebody else resumes them."),

@@ -37,6 +37,33 @@ def check_stopped(event: Event, process: str | None, directory: Directory) -> It
         yield Breach(rule="actor-suspended", detail=detail)
 
 
+def check_over(id: str, event: Event, directory: Directory) -> Iterator[Breach]:
+    """Who takes somebody out of their place, for a while or for good, is that somebody, or is over them.
+
+    Over them are their superiors all the way up, the sponsor and the agent managers of what is no person, the custodian
+    of the ledger, and its admins. Otherwise anybody could make themselves answer for another's work.
+    """
+    actor, at = event.authid or "", event.time
+    if actor == id or _custodian(directory) in (None, actor):
+        return
+    if directory.has_role(actor, "custodian", "", at) or directory.has_role(actor, "admin", "", at):
+        return
+    who = directory.participants.get(id)
+    if who is not None and who.kind != "human":
+        # What is no person stands where its sponsor, or who succeeded them, says.
+        is_sponsor = who.sponsor is not None and actor in (who.sponsor, directory.successor(who.sponsor))
+        if is_sponsor or directory.has_role(actor, "agent_manager", "", at):
+            return
+    passed = set[str]()
+    while who is not None and who.reports_to is not None and who.id not in passed:
+        passed.add(who.id)
+        if actor in (who.reports_to, directory.successor(who.reports_to)):
+            return
+        who = directory.participants.get(who.reports_to)
+    ask = f"{id} themselves, who is over them, or {_custodian(directory)}, the custodian of the ledger"
+    yield Breach(rule="participant-authority", detail=f"{actor or 'nobody'} has no say over {id}; ask {ask}")
+
+
 def check_role(
     role: str, scope: str, event: Event, held: Sequence[RoleGranted], directory: Directory
 ) -> Iterator[Breach]:
@@ -47,9 +74,15 @@ def check_role(
     """
     if not _may_say(role, scope, event, held, directory):
         where = f" for {scope}" if scope else ""
-        ask = f"{directory.root_custodian() or 'nobody'}, the custodian of the ledger, or an admin"
+        ask = f"{_custodian(directory) or 'nobody'}, the custodian of the ledger, or an admin"
         detail = f"{event.authid or 'nobody'} does not say who is {role}{where}; ask {ask}"
         yield Breach(rule="role-authority", detail=detail)
+
+
+def _custodian(directory: Directory) -> str | None:
+    """The custodian of the ledger; once they have left, the person who succeeded them."""
+    named = directory.root_custodian()
+    return None if named is None else directory.successor(named) or named
 
 
 def _may_say(role: str, scope: str, event: Event, held: Sequence[RoleGranted], directory: Directory) -> bool:
@@ -60,7 +93,7 @@ def _may_say(role: str, scope: str, event: Event, held: Sequence[RoleGranted], d
         powers = {(r.role, r.scope) for r in held if r.valid_until is None or at <= r.valid_until}
         if not others or powers & {("custodian", ""), ("admin", ""), ("admin", scope)}:
             return True
-    elif directory.root_custodian() in (None, actor) or directory.has_role(actor, "custodian", "", at):
+    elif _custodian(directory) in (None, actor) or directory.has_role(actor, "custodian", "", at):
         return True
     elif directory.has_role(actor, "admin", scope, at):
         return True

@@ -46,7 +46,7 @@ from attorn.contracts.refusal import Breach
 from attorn.projections.directory import Directory
 from attorn.projections.workforce import line
 from attorn.services.participant import deployment
-from attorn.services.participant.authority import check_actor, check_role
+from attorn.services.participant.authority import check_actor, check_over, check_role
 from attorn.services.transact import Context
 
 ParticipantCommand: TypeAlias = (
@@ -107,6 +107,9 @@ _FOR_WHO_IS_HERE: Final = (
 )
 """What is not for who has left. To take something away from them is."""
 
+_OF_WHO_IS_OVER_THEM: Final = (ParticipantSuspended, ParticipantDeactivated, ParticipantManagerChanged, AbsenceDeclared)
+"""What takes somebody out of their place, for a while or for good, or puts somebody else over them."""
+
 
 def decide(who: Participant, command: ParticipantCommand, context: Context) -> Sequence[msgspec.Struct]:
     """Translate intent into facts. Asking twice for what is already so records nothing."""
@@ -165,6 +168,8 @@ def check(who: Participant, event: Event, directory: Directory) -> Iterator[Brea
     if isinstance(data, ParticipantRegistered):
         yield from _check_registration(who, id, data, event, directory)
         return
+    if isinstance(data, _OF_WHO_IS_OVER_THEM):
+        yield from check_over(id, event, directory)
     if isinstance(data, ParticipantDeactivated):
         yield from _check_departure(who, id, data, directory)
         return
