@@ -22,6 +22,7 @@ from attorn.contracts import (
     process,
     review,
     source,
+    subjects,
     work,
 )
 from attorn.contracts.envelope import Event, Recorded
@@ -221,7 +222,9 @@ class Model:
 
     def _of_claims(self, stream: str, event: Event) -> Iterator[tuple[str, set[str]]]:
         match event.data:
-            case claim.ClaimAcquired(fence=fence):
+            case claim.ClaimAcquired(fence=fence) as acquired:
+                if not _counts(f"claim/{stream}", acquired):
+                    yield f"claim/{stream} is not where {acquired.key} is claimed", {"claim-open", "claim-fence"}
                 if fence <= self.fences.get(stream, 0):
                     yield f"the fence {fence} does not grow", {"claim-fence"}
                 held = self.held.get(stream)
@@ -326,8 +329,9 @@ class Model:
         """Take in one event."""
         kind, _, id = recorded.stream.partition("/")
         data = recorded.event.data
-        if kind in ("work", "claim") and isinstance(data, claim.ClaimAcquired):
-            self.claims[data.claim_id] = data
+        if isinstance(data, claim.ClaimAcquired) and _counts(recorded.stream, data):
+            if (known := self.claims.get(data.claim_id)) is None or known.key == data.key:
+                self.claims[data.claim_id] = data
             self.newest[data.key] = max(data.fence, self.newest.get(data.key, 0))
         match kind:
             case "participant":
@@ -373,7 +377,9 @@ class Model:
     def _take_of_claims(self, stream: str, data: Any) -> None:
         held = self.held.get(stream)
         match data:
-            case claim.ClaimAcquired(fence=fence) if fence > self.fences.get(stream, 0):
+            case claim.ClaimAcquired(fence=fence) if fence > self.fences.get(stream, 0) and _counts(
+                f"claim/{stream}", data
+            ):
                 self.fences[stream], self.held[stream] = fence, data
             case claim.ClaimRenewed(claim_id=id, lease_until=until) if held is not None and held.claim_id == id:
                 self.held[stream] = claim.ClaimAcquired(
@@ -500,3 +506,8 @@ def _beyond(child: delegation.WorkDelegated, parent: Mandate) -> Iterator[str]:
         allowed = child.budget.actions if child.budget is not None else None
         if allowed is None or allowed > terms.budget.actions:
             yield "actions"
+
+
+def _counts(stream: str, acquired: claim.ClaimAcquired) -> bool:
+    """Whether what is said of a key is said where it belongs, with a fence that others can follow."""
+    return stream == subjects.named("claim", acquired.key) and acquired.fence <= 2**52
