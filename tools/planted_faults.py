@@ -203,8 +203,8 @@ FAULTS: Final = (
     ),
     Fault(
         CLAIM,
-        "            if fence <= claims.fence:\n                #",
-        "            if fence < claims.fence:\n                #",
+        "            if fence <= claims.fence or fence > FENCE_MAX",
+        "            if fence < claims.fence or fence > FENCE_MAX",
         "who reports an old fence takes the claim away",
         ("tests/services/test_rules.py",),
     ),

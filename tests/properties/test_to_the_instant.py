@@ -82,6 +82,7 @@ def test_who_consents_twice_is_one_who_consents() -> None:
     story.fact(consent).finds_nothing()
     story.fact(consent, source="crm").finds("review-open")
 
+    assert story.state().reviews["E-1-R1"].status == "open"
     story.when(ReleaseOutput(**W, output_id="O-1")).refused_only("control-bypassed")
 
 
