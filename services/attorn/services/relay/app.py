@@ -85,6 +85,10 @@ class _Answer(msgspec.Struct, frozen=True):
     error: Error | None = None
 
 
+class _Reconnected(Exception):
+    """The connection was lost and is back: what was acknowledged may be gone."""
+
+
 class Progress:
     """How far a relay has come, for whoever looks: `trouble` is what it waits for, if it does, and cannot help.
 
@@ -116,6 +120,9 @@ async def run(ledger: Ledger, nc: Client, progress: Progress | None = None) -> N
             log.info("relay stands by", extra={"position": relay.position, "reason": str(why)})
             overtaken, progress.writes, progress.trouble = True, False, ""
             continue
+        except _Reconnected:
+            # No trouble: it goes on at once, from where the feed ends now.
+            log.info("relay looks again, its connection is back", extra={"position": relay.position})
         except (Unavailable, Silent, Undone, errors.Error, OSError) as why:
             if nc.is_closed:
                 raise
@@ -163,7 +170,7 @@ class _Relay:
         await writing
 
     async def _watch(self, writing: asyncio.Task[None], reconnects: int) -> None:
-        """Return when `writing` is done. Raises Undone when the feed may have lost its end, or has.
+        """Return when `writing` is done. Raises _Reconnected when the feed may have lost its end, Undone when it has.
 
         It is not waited for on the disk: a server that was killed, or an administrator, can take away what was
         acknowledged, and subscribers need not wait for a new event to get it back.
@@ -173,7 +180,7 @@ class _Relay:
         while not writing.done():
             await asyncio.wait({writing}, timeout=PAUSE_S_MAX)
             if self._nc.stats["reconnects"] != reconnects:
-                raise Undone("the connection was lost and is back")
+                raise _Reconnected
             if now() > looked_at + LOOK_S and not writing.done():
                 written, looked_at = self.position, now()
                 feed = await self._state()
