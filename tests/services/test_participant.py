@@ -72,7 +72,7 @@ def test_an_id_is_registered_once_and_not_again_after_leaving() -> None:
 
 def test_nobody_leaves_who_was_never_here() -> None:
     leaving = ParticipantDeactivated(successor="ana")
-    Story().fact(leaving, on="participant/zed").finds("registered-once")
+    Story().fact(leaving, on="participant/zed").finds_only("registered-once", "participant-authority")
     command = DeactivateParticipant(participant_id="zed", successor="ana")
     Story().when(command).refused_only("registered-once")
 
@@ -214,7 +214,9 @@ def test_reporting_lines_have_no_cycle_and_end_at_a_person_who_is_here() -> None
     story.when(ChangeManager(participant_id="ana", new="ana")).refused_only("manager-human")
     story.when(ChangeManager(participant_id="carla", new="zed")).refused_only("manager-human")
     story.when(ChangeManager(participant_id="carla", new="crew")).refused_only("manager-human")
-    story.fact(ParticipantManagerChanged(new="bot"), on="participant/ana").finds("manager-human")
+    story.fact(ParticipantManagerChanged(new="bot"), on="participant/ana").finds_only(
+        "manager-human", "participant-authority"
+    )
 
 
 def test_a_change_of_manager_says_who_it_was() -> None:
@@ -451,7 +453,7 @@ def test_an_absence_has_an_end_and_a_person_who_stands_in(absence: DeclareAbsenc
 
 def test_an_absence_that_nobody_covers_is_a_finding() -> None:
     absence = AbsenceDeclared(from_=BEGIN, until=BEGIN + WEEK)
-    Story().fact(absence, on="participant/ana").finds("absence-covered")
+    Story().fact(absence, on="participant/ana").finds_only("absence-covered", "participant-authority")
 
 
 # ---- keys, and words that are vouched for
