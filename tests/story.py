@@ -7,7 +7,8 @@
 
 It runs the two loops of the services, with the rulebook, over the ledger in memory; its sentences are plain calls. The
 cast is there from the start: root (custodian of the ledger), ana, ben and carla (people), bot and scout (agents whose
-sponsor is ana), crew (a team) and erp (a system, and the source of facts).
+sponsor is ana), crew (a team) and erp (a system, and the source of facts). What is said of people, processes and
+policies comes from house, a source that root gave the word for them.
 """
 
 import asyncio
@@ -73,6 +74,10 @@ CAST: Final = (
         for id, kind in (("bot", "agent"), ("scout", "agent"), ("erp", "system"))
     ),
     ParticipantRegistered(participant_id="crew", kind="team", display_name="Crew"),
+)
+
+HOUSE: Final = RegisterSource(
+    source_id="house", uri="/house", custodian="root", speaks_of=("participant", "process", "policy")
 )
 
 DECIDERS: Final[dict[type, tuple[str, Decide[Any, Any]]]] = {
@@ -155,6 +160,7 @@ class Story:
         self.now = BEGIN
         self._asked = 0
         assert at_once(ensure_custodian(self.ledger, "root", "Root", BEGIN))
+        self.given(HOUSE, by="root")
         for member in cast:
             self.fact(member).finds_nothing()
 
@@ -192,12 +198,14 @@ class Story:
             return Asked(self, before, None, refused.breaches)
 
     def fact(
-        self, payload: msgspec.Struct, *, on: str = "work/W-1", source: str = "erp", id: str | None = None,
+        self, payload: msgspec.Struct, *, on: str = "work/W-1", source: str | None = None, id: str | None = None,
         at: datetime | None = None,
     ) -> "Told":  # fmt: skip
-        """`source` reports that this happened."""
+        """`source` reports that this happened: where nobody is named, who may speak of what it is about."""
         if isinstance(payload, ParticipantRegistered):
             on = f"participant/{payload.participant_id}"
+        if source is None:
+            source = "house" if on.partition("/")[0] in HOUSE.speaks_of else "erp"  # type: ignore[operator]
         self._asked += 1
         event = codec.event(
             payload, id=id or f"f-{self._asked}", source=f"/{source}", subject=on, time=at or self._tick()
@@ -241,10 +249,11 @@ class Story:
 
     def folded(self, stream: str) -> Any:
         """The state of a stream, folded anew from the ledger."""
-        rules = self.streams.rules(stream)
+        rules, people = self.streams.rules(stream), self.people() if stream.partition("/")[0] in KINDS else None
         state = rules.initial
         for recorded in at_once(self.ledger.read(stream)):
-            state = rules.evolve(state, recorded.event)
+            if people is None or people.hears(recorded.event, recorded.position):
+                state = rules.evolve(state, recorded.event)
         return state
 
     def people(self) -> Directory:

@@ -68,6 +68,10 @@ def test_a_policy_is_published_from_toml(done: Run, given: Run, tmp_path: Path) 
 def test_a_source_has_a_custodian(done: Run, given: Run) -> None:
     done("source", "register", "erp", "--uri", "https://erp.example/", "--custodian", "ana")
     assert "erp" in done("source", "ls", "-o", "id").lines
+    done("source", "register", "hr", "--uri", "/hr", "--speaks-of", "participant", "--speaks-of", "process", by="root")
+    assert "participant, process" in done("source", "ls").out
+    strange = given("source", "register", "hr", "--uri", "/hr", "--speaks-of", "participant", by="ana")
+    assert strange.code == 5 and "source-authority" in strange.err
     assert given("source", "register", "crm", "--uri", "/crm", "--custodian", "bot").code == 5
 
 

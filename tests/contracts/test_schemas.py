@@ -213,6 +213,7 @@ def test_every_message_and_every_command_door_is_in_it() -> None:
         "attorn.feed.{family}.{fact}.{kind}.{id}",
         "attorn.escalation.{severity}.{process}.{work}.{fact}",
         "attorn.quarantine.{source}",
+        "attorn.resubmit.{participant}.{number}",
         "attorn.q.{view}",
     } < addresses
 

@@ -12,7 +12,7 @@ from attorn.contracts.accountability import AccountabilityTransferred
 from attorn.contracts.context import NoteAdded
 from attorn.contracts.envelope import Recorded
 from attorn.contracts.ids import Pinned
-from attorn.contracts.participant import ParticipantRegistered, RoleRevoked
+from attorn.contracts.participant import ParticipantDeactivated, ParticipantRegistered, RoleGranted, RoleRevoked
 from attorn.contracts.process import ProcessPublished
 from attorn.contracts.source import SourceRegistered
 from attorn.contracts.work import WorkDefined
@@ -192,7 +192,18 @@ def test_on_any_log_the_view_says_the_same_as_the_proof(seed: int) -> None:
         lambda: story.tell(f"participant/{anybody()}", RoleRevoked(role="custodian")),
         lambda: story.tell(f"process/{dice.choice(['a', 'b'])}",
                            ProcessPublished(version=dice.randint(1, 3), owner=anybody())),
-        lambda: story.tell(f"source/{dice.choice(systems)}", SourceRegistered(uri="x:y", custodian=anybody())),
+        lambda: story.tell(f"source/{dice.choice(systems)}", SourceRegistered(
+            uri="x:y", custodian=anybody(), speaks_of=dice.choice([(), ("participant",), ("participant", "process")])),
+            by=dice.choice(systems), system=dice.random() < 0.2),
+        # Systems say of people and processes what counts only where they were given the word.
+        *[lambda: story.tell(f"participant/{dice.choice(people)}", ParticipantDeactivated(
+            successor=dice.choice(people)), by=dice.choice(systems), system=True),
+          lambda: story.tell(f"participant/{anybody()}", RoleGranted(role="custodian"), by=dice.choice(systems),
+                             system=True),
+          lambda: story.tell(f"participant/{(who := anybody())}", ParticipantRegistered(
+              participant_id=who, kind="human", display_name=who), by=dice.choice([*systems, "erp"]), system=True),
+          lambda: story.tell("process/a", ProcessPublished(version=1, owner=anybody()), by=dice.choice(systems),
+                             system=True)],
         lambda: story.tell("participant/bot", ParticipantRegistered(
             participant_id="bot", kind="human", display_name="not so")),
         *[lambda: story.tell(f"work/W-{dice.randint(1, 6)}", WorkDefined(

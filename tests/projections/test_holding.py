@@ -108,6 +108,15 @@ def test_whoever_left_is_replaced_on_the_way_by_who_succeeded_them() -> None:
     assert chart(story) == {"ben": (), "bot": ("ben",)}
 
 
+def test_an_agent_that_left_to_nobody_is_passed_over_and_the_one_below_it_is_led_by_a_person_still() -> None:
+    story = begun()
+    story.agent("scout", "bot")
+    story.leaves("bot", None)
+    assert chart(story) == {"ana": (), "ben": (), "scout": ("ana",)}
+    [scout] = story.folded().ask("agents").agents
+    assert (scout.id, scout.person, scout.exceptions) == ("scout", "ana", ())
+
+
 def test_a_way_up_that_leads_to_nobody_or_in_a_circle_is_said_to() -> None:
     story = begun()
     story.tell("participant/ana", ParticipantManagerChanged(new="ben"))
@@ -115,8 +124,14 @@ def test_a_way_up_that_leads_to_nobody_or_in_a_circle_is_said_to() -> None:
     story.tell("participant/stray", ParticipantRegistered(participant_id="stray", kind="agent", display_name="Stray"))
     found = story.folded().ask("org", broken=True)
     problems = {node.id: node.problem for node in found.nodes}
-    assert problems["ana"] == "the way up leads back to ana" and found.broken == 4
-    assert problems["stray"] == "the way up ends at stray, who is not a person"
+    assert problems["ana"] == "the line above ana leads back to ana" and found.broken == 4
+    assert problems["stray"] == "stray is of kind agent, and reports to nobody"
+
+
+def test_a_team_that_reports_to_nobody_is_no_place_without_a_head() -> None:
+    story = begun()
+    story.tell("participant/crew", ParticipantRegistered(participant_id="crew", kind="team", display_name="Crew"))
+    assert chart(story)["crew"] == () and story.folded().ask("org").broken == 0
 
 
 # ---- how much one person looks after

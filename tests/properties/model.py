@@ -16,6 +16,7 @@ from attorn.contracts import (
     delegation,
     escalation,
     execution,
+    finding,
     output,
     participant,
     policy,
@@ -101,6 +102,7 @@ class Model:
         self.custodians: list[tuple[str, bool]] = []
         self.owners: dict[str, str] = {}
         self.keepers: dict[str, str] = {}
+        self.word: dict[str, tuple[str, ...]] = {}
         self.policies: dict[tuple[str, int], policy.PolicyPublished] = {}
         self.fences: dict[str, int] = {}
         self.held: dict[str, claim.ClaimAcquired] = {}
@@ -167,12 +169,31 @@ class Model:
         held = (id for id, m in item.mandates.items() if m.terms.delegate == agent)
         return not self.stopped.get(agent) and any(self.is_live(item, id, at, spent=spent) for id in held)
 
+    # ---- whose word counts
+
+    def counts(self, kind: str, event: Event) -> bool:
+        """Whether it is for a system to say this; a ledger here always has a custodian."""
+        if event.authtype != "system" or kind not in ("participant", "process", "policy", "source"):
+            return True
+        if not self.custodians:
+            return True
+        says_nothing = isinstance(
+            event.data, finding.FindingAccepted | finding.FindingRemediated | finding.FindingDismissed
+        )
+        stops_itself = isinstance(event.data, participant.ParticipantSuspended) and event.subject.endswith(
+            f"/{event.authid}"
+        )
+        introduces = isinstance(event.data, participant.ParticipantRegistered) and event.authid in self.word
+        return says_nothing or stops_itself or introduces or kind in self.word.get(event.authid or "", ())
+
     # ---- what is certainly wrong
 
     def expected(self, recorded: Recorded) -> Iterator[tuple[str, set[str]]]:
         """What this event breaks: a sentence, and the rules of which one at least must have been found."""
         event, data = recorded.event, recorded.event.data
         kind, _, id = recorded.stream.partition("/")
+        if not self.counts(kind, event):
+            yield f"{event.authid} was not given the word for {recorded.stream}", {"source-authority"}
         if kind == "participant":
             yield from self._of_people(id, event)
         elif kind == "claim":
@@ -329,8 +350,11 @@ class Model:
         """Take in one event."""
         kind, _, id = recorded.stream.partition("/")
         data = recorded.event.data
+        if not self.counts(kind, recorded.event):
+            return
         if isinstance(data, claim.ClaimAcquired) and _counts(recorded.stream, data):
-            if (known := self.claims.get(data.claim_id)) is None or known.key == data.key:
+            known = self.claims.get(data.claim_id)
+            if known is None or (known.key == data.key and data.fence > self.newest[data.key]):
                 self.claims[data.claim_id] = data
             self.newest[data.key] = max(data.fence, self.newest.get(data.key, 0))
         match kind:
@@ -341,7 +365,7 @@ class Model:
             case "policy" if isinstance(recorded.event.data, policy.PolicyPublished):
                 self.policies[id, recorded.event.data.version] = recorded.event.data
             case "source" if isinstance(recorded.event.data, source.SourceRegistered):
-                self.keepers[id] = recorded.event.data.custodian
+                self.keepers[id], self.word[id] = recorded.event.data.custodian, recorded.event.data.speaks_of
             case "claim":
                 self._take_of_claims(id, recorded.event.data)
             case "work":

@@ -26,6 +26,7 @@ from attorn.contracts.policy import EscalationRules, PolicyRules, PublishPolicy,
 from attorn.contracts.process import PublishProcess
 from attorn.contracts.refusal import Receipt, Unreadable
 from attorn.contracts.rules import OBSERVED, RULES
+from attorn.contracts.source import RegisterSource
 from attorn.projections import accountability, escalations, findings
 from attorn.projections.directory import Directory
 from attorn.projections.store.sqlite import MEMORY, SQLiteViews
@@ -33,7 +34,7 @@ from attorn.services.projector.compose import views
 from properties import messages
 from properties.model import Model
 from properties.moves import BESIDE, happy, moves
-from story import Asked, Story, Told
+from story import HOUSE, Asked, Story, Told
 
 LADDER: Final = tuple(
     Rung(rung=n, targets=(who,), ack_within=timedelta(minutes=n)) for n, who in ((1, "ben"), (2, "ana"))
@@ -52,6 +53,9 @@ class Everything(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.story = Story()
+        # Of the two systems, one may speak of people, processes and policies.
+        word = RegisterSource(source_id="crm", uri="/crm", custodian="root", speaks_of=HOUSE.speaks_of)
+        self.story.given(word, by="root")
         for policy in (
             PublishPolicy(policy_id="check", kind="review", rules=PolicyRules(review=ReviewRules())),
             PublishPolicy(

@@ -28,8 +28,11 @@ from attorn.contracts.execution import (
 )
 from attorn.contracts.output import Output, OutputProduced
 from attorn.contracts.participant import SuspendParticipant
-from attorn.contracts.work import DefineWork
-from story import Story
+from attorn.contracts.process import PublishProcess
+from attorn.contracts.work import DefineWork, FailWork, ReopenWork
+from attorn.projections import holding
+from attorn.projections.relations import Claim
+from story import BEGIN, Story
 
 W: Final = {"work_id": "W-1"}
 HOUR: Final = timedelta(hours=1)
@@ -119,6 +122,100 @@ def test_a_lease_is_longer_than_nothing_and_ends() -> None:
 )
 def test_what_is_reported_against_the_rules_is_a_finding(fact: Any, rule: str) -> None:
     claimed().fact(fact, on=STREAM).finds(rule)
+
+
+# ---- what is reported late
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [
+        ClaimReleased(claim_id="C-1", by="bot"),
+        ClaimExpired(claim_id="C-1"),
+        ClaimRevoked(claim_id="C-1", by="ana"),
+        ClaimRenewed(claim_id="C-1", lease_until=BEGIN + 9 * HOUR),
+        ClaimAcquired(claim_id="C-1", key=KEY, holder="bot", fence=1, lease_until=BEGIN + 9 * HOUR),
+        ClaimAcquired(claim_id="C-3", key=KEY, holder="bot", fence=2, lease_until=BEGIN + 9 * HOUR),
+    ],
+    ids=lambda fact: fact.type,
+)
+def test_who_is_fenced_off_moves_the_claim_of_the_next_by_no_report(fact: Any) -> None:
+    story = overtaken()
+    before, [held], shown = story.state(STREAM), claims(story), holder(story)
+    story.fact(fact, on=STREAM).finds("claim-fence" if isinstance(fact, ClaimAcquired) else "claim-open")
+    assert (story.state(STREAM), claims(story), holder(story)) == (before, [held], shown) and held.claim_id == "C-2"
+    # Nor does what is done under it have an effect again.
+    story.when(RecordAction(**W, execution_id="E-1", tool="pay"), by="bot").refused("stale-fence")
+    late = ExecutionStarted(execution_id="E-3", executor="bot", claim_id=fact.claim_id, fence=2)
+    story.fact(late).finds("stale-fence")
+
+
+def test_a_claim_is_let_go_of_where_its_key_is_and_nowhere_else() -> None:
+    story = claimed()
+    story.fact(ClaimReleased(claim_id="C-1", by="bot"), on="claim/elsewhere").finds("claim-open")
+    [held] = claims(story)
+    assert held.claim_id == "C-1" and story.state(STREAM).held is not None
+
+
+def test_of_what_is_over_only_digests_are_kept_and_no_fence_goes_back() -> None:
+    story = claimed()
+    for number in range(2, 6):
+        story.given(ReleaseClaim(key=KEY, claim_id=f"C-{number - 1}"), by="bot")
+        story.given(AcquireClaim(key=KEY, claim_id=f"C-{number}"), by="bot")
+    story.given(ReleaseClaim(key=KEY, claim_id="C-5"), by="bot")
+    relations = story.people().relations
+    assert (relations.claims, relations.holding) == ({}, {}) and [*relations.fences.values()] == [5]
+    assert len(relations.past) == 5 and all(relations.is_past(f"C-{number}") for number in range(1, 6))
+
+    # An old claim that is told of once more, when nobody holds the key, is none, under whatever id.
+    for id, fence in (("C-1", 1), ("C-9", 3), ("C-5", 6)):
+        again = ClaimAcquired(claim_id=id, key=KEY, holder="bot", fence=fence, lease_until=BEGIN + 9 * HOUR)
+        story.fact(again, on=STREAM).finds("claim-open" if fence == 6 else "claim-fence")
+        assert claims(story) == [] and story.people().relations.stale(id, fence) is not None
+    acquired = story.later(hours=10).when(AcquireClaim(key=KEY, claim_id="C-6"), by="scout").recorded[-1]
+    assert acquired.data.fence == 7
+
+
+def test_the_id_of_a_claim_that_is_over_is_no_claim_again() -> None:
+    story = claimed().given(ReleaseClaim(key=KEY, claim_id="C-1"), by="bot")
+    for key in (KEY, "elsewhere"):
+        story.when(AcquireClaim(key=key, claim_id="C-1"), by="scout").refused_only("claim-open")
+        again = ClaimAcquired(claim_id="C-1", key=key, holder="scout", fence=7, lease_until=BEGIN + HOUR)
+        story.fact(again, on=subjects.named("claim", key)).finds("claim-open")
+    assert claims(story) == []
+
+
+def test_who_is_suspended_in_a_process_claims_nothing_for_its_work() -> None:
+    story = Story().given(
+        PublishProcess(process_id="refunds", owner="ana"),
+        DefineWork(**W, title="Refund", accountable="ana", process="refunds"),
+        DefineWork(work_id="W-2", title="Other", accountable="ana"),
+        SuspendParticipant(participant_id="bot", scope="process/refunds"),
+    )
+    for by, holder in (("bot", "bot"), ("ana", "bot")):
+        story.when(AcquireClaim(key=KEY, holder=holder, work_id="W-1"), by=by).refused_only("actor-suspended")
+    told = ClaimAcquired(claim_id="C-1", key=KEY, holder="bot", fence=1, work_id="W-1", lease_until=BEGIN + 9 * HOUR)
+    story.fact(told, on=STREAM).finds_only("actor-suspended")
+    story.when(RenewClaim(key=KEY, claim_id="C-1"), by="bot").refused_only("actor-suspended")
+    story.when(AcquireClaim(key="other", holder="bot", work_id="W-2"), by="bot").then(ClaimAcquired)
+    story.when(AcquireClaim(key="third"), by="bot").then(ClaimAcquired)
+    # Also when the work is taken up again.
+    story.given(FailWork(**W, reason="no time"), ReopenWork(**W, reason="not over"))
+    story.when(AcquireClaim(key="fourth", work_id="W-1"), by="bot").refused_only("actor-suspended")
+
+
+def claims(story: Story) -> list[Claim]:
+    """The claims that are held, as the rules for work look them up."""
+    return [*story.people().relations.claims.values()]
+
+
+def holder(story: Story) -> Any:
+    """The row of the key in the view of who holds what."""
+    row: holding.Row | None = None
+    for recorded in story.log():
+        if STREAM in holding.keys(recorded):
+            row = holding.apply(row, recorded, STREAM)
+    return row
 
 
 # ---- effects under a claim

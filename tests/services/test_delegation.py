@@ -30,7 +30,13 @@ from attorn.contracts.delegation import (
     SuspendDelegation,
     WorkDelegated,
 )
-from attorn.contracts.escalation import EscalationNotified, ResolveEscalation, WorkEscalated
+from attorn.contracts.escalation import (
+    EscalateWork,
+    EscalationContext,
+    EscalationNotified,
+    ResolveEscalation,
+    WorkEscalated,
+)
 from attorn.contracts.execution import (
     AdaptExecution,
     Cost,
@@ -56,7 +62,16 @@ from attorn.contracts.participant import (
 from attorn.contracts.policy import DelegationRules, PolicyRules, PublishPolicy
 from attorn.contracts.process import PublishProcess
 from attorn.contracts.review import ReviewRequested, ReviewWork
-from attorn.contracts.work import AssignWork, CompleteWork, DefineWork, VerifyWork
+from attorn.contracts.work import (
+    AssignWork,
+    CancelWork,
+    CompleteWork,
+    DefineWork,
+    FailWork,
+    SupersedeWork,
+    VerifyWork,
+    WorkSubmitted,
+)
 from attorn.projections import bounds
 from story import BEGIN, Story
 
@@ -91,6 +106,19 @@ def test_only_who_has_a_part_in_the_work_entrusts_others_with_it() -> None:
     story.fact(WorkDelegated(delegation_id="D-3", delegator="ben", delegate="bot")).finds_only("delegation-chain")
     assigned = entrusted().given(AssignWork(**W, executor="ben"))
     assigned.when(DelegateWork(**W, delegation_id="D-2", delegate="bot"), by="ben").then(WorkDelegated)
+
+
+DONE: Final = (StartExecution(**W, execution_id="E-1"), ExecuteWork(**W, execution_id="E-1", result="completed"),
+               VerifyWork(**W), CompleteWork(**W))  # fmt: skip
+
+
+@pytest.mark.parametrize("end", [(CancelWork(**W),), (FailWork(**W),), (SupersedeWork(**W),), DONE],
+                         ids=lambda end: end[-1].verb)  # fmt: skip
+def test_nobody_is_entrusted_with_work_that_has_ended(end: Any) -> None:
+    story = entrusted().given(*end)
+    story.when(DelegateWork(**W, delegation_id="D-2", delegate="scout")).refused_only("illegal-transition")
+    told = WorkDelegated(delegation_id="D-3", delegator="ana", delegate="scout")
+    story.fact(told).finds_only("illegal-transition")
 
 
 WIDEST: Final = DelegationRules(
@@ -273,8 +301,10 @@ def test_who_granted_it_or_has_authority_takes_it_back(by: str) -> None:
     story.when(act(), by="bot").refused_only("delegation-violated")
 
 
-def test_nobody_else_takes_it_back() -> None:
+def test_nobody_else_takes_it_back_or_lets_it_rest() -> None:
     entrusted().when(RevokeDelegation(**W, delegation_id="D-1"), by="carla").refused_only("delegation-open")
+    entrusted().when(SuspendDelegation(**W, delegation_id="D-1"), by="carla").refused_only("delegation-open")
+    entrusted().fact(DelegationSuspended(delegation_id="D-1", by="carla")).finds_only("delegation-open")
 
 
 def test_the_successor_of_who_answers_takes_it_back() -> None:
@@ -519,6 +549,13 @@ def test_the_last_use_is_the_last() -> None:
     story.when(StartExecution(**W, delegation_id="D-1"), by="bot").refused_only("delegation-violated")
 
 
+def test_a_start_that_is_reported_again_is_no_second_use() -> None:
+    story = running(max_uses=2)
+    again = ExecutionStarted(execution_id="E-1", executor="bot", delegation_id="D-1")
+    story.fact(again).finds_only("execution-unknown")
+    story.when(StartExecution(**W, execution_id="E-2"), by="bot").then(ExecutionStarted)
+
+
 def test_the_action_that_reaches_the_budget_is_the_last_and_the_result_is_handed_in() -> None:
     story = running(budget=Budget(actions=2))
     story.when(act(), by="bot").then(ExecutionActionRecorded)
@@ -704,10 +741,26 @@ def test_the_same_is_asked_again_only_when_it_was_settled() -> None:
 def test_who_had_to_ask_and_did_not_is_found() -> None:
     story = running(escalate_when=('action.tool == "pay"',))
     story.fact(ExecutionActionRecorded(execution_id="E-1", action_id="A-1", tool="pay")).finds_nothing()
-    story.fact(WorkExecuted(execution_id="E-1", result="completed")).finds_only("escalation-due")
+    made = WorkExecuted(execution_id="E-1", result="completed", outputs=(Output(output_id="O-1", dig=DIG),))
+    story.fact(made).finds_only("escalation-due")
     # Nothing waits for that; whoever looks at the findings does.
-    story.given(VerifyWork(**W))
-    assert story.findings()[story.log()[-1].position] == {"escalation-due"}
+    for command in (ReleaseOutput(**W, output_id="O-1"), VerifyWork(**W), CompleteWork(**W)):
+        story.given(command)
+        assert story.findings()[story.log()[-1].position] == {"escalation-due"}
+
+
+def test_what_is_handed_in_although_somebody_had_to_be_asked_is_found_as_well() -> None:
+    story = running(escalate_when=('action.tool == "pay"',))
+    story.fact(ExecutionActionRecorded(execution_id="E-1", action_id="A-1", tool="pay"))
+    story.fact(WorkSubmitted()).finds_only("escalation-due")
+
+
+def test_who_had_to_ask_and_did_so_late_is_found_no_more() -> None:
+    story = running(escalate_when=('action.tool == "pay"',))
+    story.fact(ExecutionActionRecorded(execution_id="E-1", action_id="A-1", tool="pay")).finds_nothing()
+    context = EscalationContext(summary="It was paid", question="Was that right?")
+    story.given(EscalateWork(**W, reason="manual", context=context), by="bot")
+    story.fact(WorkExecuted(execution_id="E-1", result="completed")).finds_nothing()
 
 
 # ---- how far they go by themselves

@@ -30,11 +30,11 @@ from attorn.contracts.execution import (
 )
 from attorn.contracts.ids import Ref
 from attorn.contracts.output import Output, OutputProduced
-from attorn.contracts.participant import DeactivateParticipant
+from attorn.contracts.participant import AddTeamMember, DeactivateParticipant
 from attorn.contracts.policy import PolicyRules, PublishPolicy, ReviewRules
 from attorn.contracts.process import ProcessPublished, PublishProcess, Raci, Step
 from attorn.contracts.review import ReviewRequested
-from attorn.contracts.work import CompleteWork, DefineWork, Method, Scope, VerifyWork
+from attorn.contracts.work import AssignWork, CompleteWork, DefineWork, Method, Scope, VerifyWork
 from story import Story
 
 W: Final = {"work_id": "W-1"}
@@ -72,6 +72,39 @@ def under_review(**rules: Any) -> Story:
         DefineWork(**W, title="Refund", accountable="ana", review_policy="check"),
         StartExecution(**W, execution_id="E-1"),
     )
+
+
+def test_what_was_given_to_somebody_is_taken_up_by_them_or_by_who_has_authority() -> None:
+    story = Story().given(DefineWork(**W, title="Refund", accountable="ana"), AssignWork(**W, executor="ben"))
+    start = StartExecution(**W, execution_id="E-1")
+    story.when(start, by="carla").refused_only("executor-only")
+    story.fact(ExecutionStarted(execution_id="E-0", executor="carla")).finds_only("executor-only")
+    story = Story().given(DefineWork(**W, title="Refund", accountable="ana"), AssignWork(**W, executor="ben"))
+    story.when(StartExecution(**W, execution_id="E-1", executor="carla"), by="ana").then(ExecutionStarted)
+    # Where somebody is at it, one more may join.
+    story.when(StartExecution(**W, execution_id="E-2"), by="ben").then(ExecutionStarted)
+
+
+def test_a_team_that_has_it_is_each_of_its_members_and_nobody_else() -> None:
+    story = Story().given(DefineWork(**W, title="Refund", accountable="ana"), AssignWork(**W, executor="crew"))
+    story.given(AddTeamMember(team_id="crew", member="carla"))
+    start = StartExecution(**W, execution_id="E-1")
+    story.when(start, by="ben").refused_only("executor-only")
+    story.when(start, by="carla").then(ExecutionStarted)
+
+
+def test_whom_it_was_delegated_to_begins_what_another_has_and_an_agent_does_not_without_that() -> None:
+    story = Story().given(DefineWork(**W, title="Refund", accountable="ana"), AssignWork(**W, executor="ben"))
+    start = StartExecution(**W, execution_id="E-1")
+    story.when(start, by="bot").refused_only("undelegated-execution")
+    story.given(DelegateWork(**W, delegation_id="D-1", delegate="carla"))
+    story.when(start, by="carla").then(ExecutionStarted)
+
+
+def test_nobody_takes_over_what_another_carries_out_by_its_id() -> None:
+    story = running()
+    story.fact(ExecutionStarted(execution_id="E-1", executor="scout", delegation_id="D-1")).finds("execution-unknown")
+    assert story.state().executions["E-1"].executor == "bot"
 
 
 def test_an_execution_names_the_instructions_that_it_runs_under() -> None:

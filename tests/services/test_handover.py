@@ -129,3 +129,4 @@ def test_what_a_system_reports_as_handed_over_need_not_have_been_offered_here() 
     story = held()
     story.fact(HandoverAccepted(handover_id="H-7", from_="ben", to="carla")).finds_nothing()
     assert story.state().executor == "carla"
+    story.fact(HandoverAccepted(handover_id="H-8", to="zed")).finds_only("unregistered-actor")

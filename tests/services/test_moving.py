@@ -3,7 +3,10 @@
 from datetime import timedelta
 from typing import Any, Final
 
+import pytest
+
 from attorn.contracts.accountability import AccountabilityTransferred, TransferAccountability
+from attorn.contracts.claim import ClaimAcquired, ClaimExpired, ClaimReleased, ClaimRevoked
 from attorn.contracts.context import ContextShared, ShareContext
 from attorn.contracts.deadline import DeadlineSet, SetDeadline
 from attorn.contracts.delegation import DelegateWork, WorkDelegated
@@ -18,6 +21,7 @@ from attorn.contracts.work import (
     ClarifyWork,
     DeclineWork,
     DefineWork,
+    FailWork,
     Purpose,
     ReadyWork,
     ReopenWork,
@@ -78,6 +82,12 @@ def test_a_start_of_what_is_not_ready_that_is_reported_is_a_finding() -> None:
     story = demanding("why")
     story.fact(ExecutionStarted(execution_id="E-1", executor="ana", process_version=1)).finds_only("not-ready")
     story.fact(WorkDelegated(delegation_id="D-1", delegator="ana", delegate="bot")).finds_only("not-ready")
+
+
+def test_what_is_done_once_more_was_ready_before() -> None:
+    story = demanding("why").given(ReadyWork(**W, why="The customer waits"), FailWork(**W), ReopenWork(**W))
+    assert story.state().readied is None
+    story.when(StartExecution(**W)).then(ExecutionStarted)
 
 
 def test_what_the_definition_answers_need_not_be_said_again_but_somebody_says_that_it_is_ready() -> None:
@@ -155,6 +165,11 @@ def test_who_declined_is_not_asked_again_and_when_nobody_is_left_it_escalates() 
     story.when(ROUTE).then_nothing()
 
 
+def test_who_declined_is_asked_again_when_the_work_is_reopened() -> None:
+    story = routed("ben").given(ROUTE).given(DeclineWork(**W), by="ben").given(FailWork(**W), ReopenWork(**W))
+    story.when(ROUTE).then(WorkAssigned(executor="ben", mode="route"))
+
+
 def test_a_nominee_is_a_candidate_and_somebody_is_named_unless_it_is_routed() -> None:
     story = defined(candidates=("ben",))
     story.when(AssignWork(**W, executor="carla", mode="nominate")).refused_only("executor-only")
@@ -175,6 +190,20 @@ def test_who_is_taken_off_it_has_it_no_more() -> None:
     story = defined().given(AssignWork(**W, executor="ben"))
     story.when(UnassignWork(**W)).then(WorkUnassigned(executor="ben"))
     assert (story.state().life.state, story.state().executor) == ("ready", None)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [ClaimReleased(claim_id="C-1"), ClaimExpired(claim_id="C-1"), ClaimRevoked(claim_id="C-1", by="ana")],
+    ids=lambda end: end.type,
+)
+def test_an_item_that_is_reported_as_claimed_is_somebodys_until_the_claim_is_over(end: Any) -> None:
+    story = defined()
+    story.fact(ClaimAcquired(claim_id="C-1", key="W-1", holder="ben", fence=1)).finds_nothing()
+    assert (story.state().life.state, story.state().executor) == ("claimed", "ben")
+    story.fact(end).finds_nothing()
+    assert (story.state().life.state, story.state().executor) == ("ready", None)
+    story.fact(ClaimAcquired(claim_id="C-2", key="W-1", holder="zed", fence=2)).finds_only("unregistered-actor")
 
 
 # ---- urgency, deadlines, rest

@@ -22,7 +22,17 @@ from attorn.contracts.output import (
 )
 from attorn.contracts.policy import PolicyRules, PublishPolicy, ReviewRules
 from attorn.contracts.review import ReviewInvalidated, ReviewRequested, ReviewWork, WorkReviewed
-from attorn.contracts.work import AcceptanceCriterion, CompleteWork, CriterionVerdict, DefineWork, VerifyWork
+from attorn.contracts.work import (
+    AcceptanceCriterion,
+    CancelWork,
+    CompleteWork,
+    CriterionVerdict,
+    DefineWork,
+    FailWork,
+    SupersedeWork,
+    VerifyWork,
+    WorkSubmitted,
+)
 from attorn.services.output import schema
 from story import Story
 
@@ -70,6 +80,13 @@ def test_what_the_schema_says_no_to_is_not_released_and_a_finding_when_it_was() 
     story.when(validate(BAD), by="bot").then(OutputValidated)
     story.when(RELEASE).refused_only("output-unsound")
     story.fact(OutputReleased(output_id="O-1", output_dig=dig(BAD))).finds_only("output-unsound")
+
+
+@pytest.mark.parametrize("end", [CancelWork(**W), FailWork(**W), SupersedeWork(**W)], ids=lambda end: end.verb)
+def test_what_work_has_made_that_ended_undone_does_not_go_out(end: Any) -> None:
+    story = handed_in(GOOD).given(validate(GOOD), end)
+    story.when(RELEASE).refused_only("illegal-transition")
+    story.fact(OutputReleased(output_id="O-1", output_dig=dig(GOOD))).finds_only("illegal-transition")
 
 
 def test_what_the_schema_says_yes_to_is_released() -> None:
@@ -189,6 +206,19 @@ def test_an_output_is_shown_before_the_end_and_is_no_result_yet() -> None:
     made = story.state().outputs["O-1"]
     assert (made.makers, made.handed_over, made.execution_id) == (("ana",), False, "E-1")
     story.when(ExecuteWork(**W, execution_id="E-1", result="completed")).then(WorkExecuted)
+
+
+def test_what_was_shown_is_a_result_once_it_is_handed_in_and_is_then_held_against_its_schema() -> None:
+    for outputs, broken in ((("O-1",), {"output-unsound"}), ((), set[str]())):
+        criterion = AcceptanceCriterion(id="C-1", text="a booking", check="schema", json_schema=SCHEMA)
+        story = Story().given(
+            DefineWork(**W, title="Refund", accountable="ana", acceptance_criteria=(criterion,)),
+            StartExecution(**W, execution_id="E-1"),
+            ProduceOutput(**W, output=booking(GOOD)),
+        )
+        story.fact(WorkSubmitted(outputs=outputs)).finds_nothing()
+        story.given(VerifyWork(**W, criteria=(CriterionVerdict(id="C-1", result="passed"),)))
+        assert story.when(CompleteWork(**W)).rules == broken
 
 
 def test_an_output_comes_out_of_an_execution_that_runs_and_from_who_carries_it_out() -> None:

@@ -3,9 +3,12 @@
 from datetime import timedelta
 from typing import Any, Final
 
+import msgspec
 import pytest
 
+from attorn.contracts import codec
 from attorn.contracts.context import AddNote, NoteAdded
+from attorn.contracts.envelope import Recorded
 from attorn.contracts.participant import (
     AbsenceDeclared,
     AbsenceEnded,
@@ -40,13 +43,20 @@ from attorn.contracts.participant import (
     TeamMemberRemoved,
     UpdateParticipant,
 )
-from attorn.contracts.policy import PolicyRules, PublishPolicy, ReviewRules
-from attorn.contracts.process import PublishProcess
-from attorn.contracts.source import RegisterSource
+from attorn.contracts.policy import PolicyPublished, PolicyRules, PublishPolicy, ReviewRules
+from attorn.contracts.process import ProcessPublished, PublishProcess
+from attorn.contracts.source import RegisterSource, SourceRegistered
 from attorn.contracts.work import DefineWork
-from attorn.projections.directory import AsOf
-from attorn.projections.workforce import line, org_chart
+from attorn.projections.directory import Directory
+from attorn.projections.questions.holding import Node
+from attorn.projections.workforce import line
+from sample_story import Told
 from story import BEGIN, Story
+
+
+def chart(story: Story, **asked: Any) -> dict[str, Node]:
+    """Who is on the chart of the people that this tells of, as anybody gets it who asks."""
+    return {node.id: node for node in Told(story.log(), {}, 1_000).ask("org", **asked).nodes}
 
 
 def register(id: str, kind: Any = "human", sponsor: str | None = None) -> RegisterParticipant:
@@ -152,8 +162,8 @@ def test_people_and_rules_are_for_people_to_change(command: Any) -> None:
     ids=lambda command: command.verb,
 )
 def test_only_who_is_over_somebody_takes_them_out_of_their_place(command: Any) -> None:
-    for stranger in ("carla", "erp"):
-        Story().when(command, by=stranger).refused_only("participant-authority")
+    Story().when(command, by="carla").refused_only("participant-authority")
+    Story().when(command, by="erp").refused_only("participant-authority", "source-authority")
     admin = Story().given(GrantRole(participant_id="ana", role="admin"), by="root")
     superior = Story().given(ChangeManager(participant_id="ben", new="ana"))
     for story, by in ((Story(), "ben"), (Story(), "root"), (admin, "ana"), (superior, "ana")):
@@ -172,6 +182,99 @@ def test_a_custodian_who_has_left_is_succeeded_as_custodian_too() -> None:
     story = Story().given(DeactivateParticipant(participant_id="root", successor="carla"))
     assert story.when(GrantRole(participant_id="ben", role="admin"), by="carla").recorded
     story.when(GrantRole(participant_id="ana", role="custodian"), by="ana").refused("role-authority")
+
+
+# ---- what systems say of people
+
+
+def test_what_a_system_says_of_people_counts_where_it_was_given_the_word() -> None:
+    story = Story().given(RegisterSource(source_id="crm", uri="/crm", custodian="ana"))
+    for source in ("crm", "unheard-of"):
+        told = story.fact(RoleGranted(role="admin"), on="participant/ben", source=source)
+        told.finds_only("role-authority", "source-authority")
+        left = story.fact(ParticipantDeactivated(successor="ben"), on="participant/carla", source=source)
+        left.finds_only("participant-authority", "source-authority")
+    people = story.people()
+    assert people.is_here("carla") and not people.has_role("ben", "admin", "", story.now)
+    assert (people.participants, people.roles) == (story.directory.view.participants, story.directory.view.roles)
+    assert story.state("participant/carla").left is None and story.state("participant/ben").roles == ()
+
+    word = RegisterSource(source_id="crm", uri="/crm", custodian="ana", speaks_of=("participant",))
+    story.when(word).refused_only("source-authority")
+    story.given(word, by="root")
+    story.fact(ParticipantDeactivated(successor="ben"), on="participant/carla", source="crm")
+    assert not story.people().is_here("carla") and not story.directory.view.is_here("carla")
+    assert story.state("participant/carla").left is not None
+
+
+def test_the_word_is_for_what_it_names_and_lasts_until_it_is_taken() -> None:
+    source = RegisterSource(source_id="crm", uri="/crm", custodian="ana", speaks_of=("participant",))
+    story = Story().given(source, by="root")
+    process, policy = ProcessPublished(version=1, owner="ana"), PolicyPublished(version=1, kind="review", rules=REVIEW)
+    story.fact(process, on="process/refunds", source="crm").finds("source-authority")
+    story.fact(policy, on="policy/check", source="crm").finds("source-authority")
+    assert story.people().processes == {} and story.people().policies == {}
+    assert story.state("process/refunds").newest is None and story.state("policy/check").newest is None
+
+    # Registered again it keeps the word, whoever is custodian; only who gives it takes it.
+    story.given(msgspec.structs.replace(source, custodian="ben", speaks_of=None))
+    story.fact(ParticipantUpdated(org_unit="Store"), on="participant/ben", source="crm").finds_nothing()
+    story.when(msgspec.structs.replace(source, speaks_of=())).refused_only("source-authority")
+    story.given(msgspec.structs.replace(source, speaks_of=()), by="root")
+    story.fact(ParticipantUpdated(org_unit="Shop"), on="participant/ben", source="crm").finds_only("source-authority")
+    assert story.people().participants["ben"].org_unit == "Store"
+    assert story.state("participant/ben").profile.org_unit == "Store"
+
+
+def test_a_registered_source_introduces_people_and_changes_nothing_of_who_is_known() -> None:
+    new = ParticipantRegistered(participant_id="dora", kind="human", display_name="Dora")
+    story = Story()
+    story.fact(new, source="crm").finds_only("source-authority")
+    assert story.people().kind("dora") is None
+    story.given(RegisterSource(source_id="crm", uri="/crm", custodian="ana"))
+    story.fact(new, source="crm").finds_nothing()
+    assert story.people().is_person("dora") and story.directory.view.is_person("dora")
+    story.fact(ParticipantRegistered(participant_id="ben", kind="agent", display_name="Ben", sponsor="ana"),
+               source="crm").finds_only("registered-once")  # fmt: skip
+    assert story.people().kind("ben") == "human"
+
+
+def test_no_system_registers_a_source_and_so_none_gives_itself_the_word() -> None:
+    story = Story()
+    word = SourceRegistered(uri="/erp", custodian="ana", speaks_of=("participant",))
+    for source in ("erp", "house"):
+        story.fact(word, on="source/erp", source=source).finds_only("source-authority")
+    story.when(
+        RegisterSource(source_id="erp", uri="/erp", custodian="ana", speaks_of=("participant",)), by="erp"
+    ).refused_only("source-authority")
+    story.fact(ParticipantUpdated(org_unit="Store"), on="participant/ben", source="erp").finds_only("source-authority")
+    assert "erp" not in story.people().sources and story.state("source/erp").registered is None
+
+
+def test_a_system_gives_commands_about_people_only_with_the_word_and_may_always_stop_itself() -> None:
+    register = RegisterParticipant(participant_id="dora", kind="human", display_name="Dora")
+    story = Story()
+    story.when(register, by="erp").refused_only("source-authority")
+    story.when(SuspendParticipant(participant_id="erp"), by="erp").then(ParticipantSuspended)
+    story = Story().given(
+        RegisterSource(source_id="erp", uri="/erp", custodian="ana", speaks_of=("participant",)), by="root"
+    )
+    story.when(register, by="erp").then(ParticipantRegistered)
+
+
+def test_while_a_ledger_has_no_custodian_everything_that_is_said_counts() -> None:
+    directory = Directory()
+    said = (
+        ("participant/ana", ParticipantRegistered(participant_id="ana", kind="human", display_name="Ana"), "crm"),
+        ("participant/ana", RoleGranted(role="custodian"), "crm"),
+        ("participant/ben", ParticipantRegistered(participant_id="ben", kind="human", display_name="Ben"), "crm"),
+    )
+    for position, (stream, payload, source) in enumerate(said, 1):
+        event = codec.event(payload, id=f"e-{position}", source="/crm", subject=stream, time=BEGIN, authid=source,
+                            authtype="system")  # fmt: skip
+        directory.evolve(Recorded(position, BEGIN, event, b""))
+        assert directory.hears(event, position) == (position < 3)
+    assert directory.root_custodian() == "ana" and directory.kind("ben") is None
 
 
 # ---- what is known of somebody
@@ -253,7 +356,7 @@ def test_every_agent_is_led_by_a_person_who_is_here_whoever_leaves() -> None:
     people = story.people()
     assert line(people, "scout").path == ("scout", "carla")
     assert people.successor(people.participants["scout"].sponsor or "") == "carla"
-    assert all(seat.problem is None for seat in org_chart(people))
+    assert all(node.problem is None for node in chart(story).values())
 
 
 def test_the_chart_of_a_day_shows_both_kinds_and_every_agent_ends_at_a_person() -> None:
@@ -268,25 +371,23 @@ def test_the_chart_of_a_day_shows_both_kinds_and_every_agent_ends_at_a_person() 
         ChangeManager(participant_id="bot", new="carla"), DeactivateParticipant(participant_id="scout")
     )
 
-    then = {seat.id: seat for seat in org_chart(story.people(), AsOf(at=before))}
-    now = {seat.id: seat for seat in org_chart(story.people())}
+    then, now = chart(story, at=before), chart(story)
     assert then["bot"].path == ("ben", "carla")
     assert now["bot"].path == ("carla",)
     assert "scout" in then and "scout" not in now
     assert (now["helper"].external_party, now["helper"].org_unit) == ("Bots & Co", "Finance")
-    for chart in (then, now):
-        for seat in chart.values():
-            assert seat.id not in seat.path
-            if seat.kind in ("agent", "system"):
-                assert seat.person is not None and chart[seat.person].kind == "human" and seat.problem is None
+    for nodes in (then, now):
+        for node in nodes.values():
+            assert node.id not in node.path
+            if node.kind in ("agent", "system"):
+                assert node.top is not None and nodes[node.top].kind == "human" and node.problem is None
 
 
 def test_a_cycle_that_was_reported_is_shown_and_does_not_hang_the_chart() -> None:
     story = Story()
     story.fact(ParticipantManagerChanged(new="ben"), on="participant/ana")
     story.fact(ParticipantManagerChanged(new="ana"), on="participant/ben").finds("manager-human")
-    seat = next(seat for seat in org_chart(story.people()) if seat.id == "ana")
-    assert seat.problem == "the line above ana leads back to ana"
+    assert chart(story)["ana"].problem == "the line above ana leads back to ana"
 
 
 # ---- the stop switch
@@ -306,7 +407,8 @@ def test_who_is_suspended_is_stopped_until_somebody_else_resumes_them() -> None:
 
 def test_a_system_that_is_suspended_is_found_to_go_on() -> None:
     story = Story().given(SuspendParticipant(participant_id="erp"))
-    story.fact(ParticipantUpdated(org_unit="Store"), on="participant/ben").finds_only("actor-suspended")
+    told = story.fact(ParticipantUpdated(org_unit="Store"), on="participant/ben", source="erp")
+    told.finds_only("actor-suspended", "source-authority")
 
 
 def test_who_is_suspended_does_nothing_to_work_where_they_are() -> None:
@@ -370,8 +472,12 @@ def test_the_custodian_and_admins_say_who_is_admin_and_who_is_custodian() -> Non
 
 def test_nobody_makes_themselves_admin_and_an_admin_may_step_back() -> None:
     story = Story().given(GrantRole(participant_id="carla", role="admin"), by="root")
-    story.fact(RoleGranted(role="admin"), on="participant/ana", source="ana").finds_only("role-authority")
-    story.fact(RoleGranted(role="custodian"), on="participant/ben", source="ben").finds_only("role-authority")
+    for source, others in (("ana", {"source-authority"}), ("house", set[str]())):
+        granted = story.fact(RoleGranted(role="admin"), on="participant/ana", source=source)
+        granted.finds_only("role-authority", *others)
+    story.fact(RoleGranted(role="custodian"), on="participant/ben", source="ben").finds_only(
+        "role-authority", "source-authority"
+    )
     story.when(RevokeRole(participant_id="carla", role="admin"), by="carla").then(RoleRevoked)
 
 

@@ -416,6 +416,14 @@ class TestSampling:
         assert story.state().life.state == "submitted"
         story.when(RELEASE).then(OutputReleased)
 
+    def test_whoever_withdraws_what_was_drawn_draws_no_second_time(self) -> None:
+        story = self.story(0.0, when='output.id == "O-1"').given(judge("changes_requested"), by="ben")
+        story.given(WithdrawOutput(**W, output_id="O-1"))
+        other = Output(output_id="O-2", dig=NEW)
+        again = ExecuteWork(**W, execution_id="E-2", result="completed", outputs=(other,))
+        story.given(StartExecution(**W, execution_id="E-2"), again, by="bot")
+        assert [r.request.output_id for r in story.state().reviews.values() if r.status == "open"] == ["O-2"]
+
     def test_an_auditor_draws_again_and_comes_to_the_same(self) -> None:
         # Two hundred seeds: the share that is looked at is about what the policy says.
         drawn = [draw(f"E-{n}@2026-03-02T09:00:00+00:00", DIG) for n in range(200)]

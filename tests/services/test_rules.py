@@ -232,6 +232,7 @@ class Broken(msgspec.Struct, frozen=True):
     fact: msgspec.Struct
     by: str = "ana"
     on: str = "work/W-1"
+    source: str | None = None
 
 
 def process(said: dict[str, Any], rule_given: Callable[[], Story] = bare) -> Broken:
@@ -467,6 +468,19 @@ BROKEN: Final[dict[str, Broken]] = {
     "role-authority": Broken(
         bare, GrantRole(participant_id="ana", role="admin"), RoleGranted(role="admin"), on="participant/ana"
     ),
+    "work-left": Broken(
+        lambda: Story().given(DefineWork(work_id="W-1", title="Refund", accountable="carla")),
+        DeactivateParticipant(participant_id="carla"),
+        ParticipantDeactivated(),
+        on="participant/carla",
+        by="root",
+    ),
+    "source-authority": Broken(
+        bare,
+        RegisterSource(source_id="crm", uri="/crm", custodian="ana", speaks_of=("participant",)),
+        SourceRegistered(uri="/crm", custodian="ana", speaks_of=("participant",)),
+        on="source/crm",
+    ),
     "absence-covered": Broken(
         bare,
         DeclareAbsence(participant_id="ben", from_=BEGIN, until=BEGIN + HOUR, substitute="bot"),
@@ -478,6 +492,7 @@ BROKEN: Final[dict[str, Broken]] = {
         UpdateParticipant(participant_id="ben", org_unit="Store"),
         ParticipantUpdated(org_unit="Store"),
         on="participant/ben",
+        source="erp",
     ),
     "key-known": Broken(
         bare, RevokeKey(participant_id="ben", key_id="K-1"), ParticipantKeyRevoked(key_id="K-1"), on="participant/ben"
@@ -594,7 +609,7 @@ def test_a_command_that_breaks_it_is_refused_and_nothing_is_recorded(rule: str) 
 def test_a_fact_that_breaks_it_is_recorded_and_is_a_finding(rule: str) -> None:
     broken = BROKEN[rule]
 
-    broken.given().fact(broken.fact, on=broken.on).finds(rule)
+    broken.given().fact(broken.fact, on=broken.on, source=broken.source).finds(rule)
 
 
 def test_a_verdict_by_command_is_under_the_pinned_policy_whatever_is_published_since() -> None:

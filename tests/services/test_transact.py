@@ -17,13 +17,13 @@ from attorn.contracts.delegation import DelegateWork, RevokeDelegation
 from attorn.contracts.envelope import Entry, Recorded
 from attorn.contracts.escalation import EscalateWork, EscalationContext, ResolveEscalation
 from attorn.contracts.execution import ExecuteWork, ExecutionStarted, StartExecution, WorkExecuted
-from attorn.contracts.ids import Pinned
+from attorn.contracts.ids import Pinned, Ref
 from attorn.contracts.ledger import Append
 from attorn.contracts.output import Output
 from attorn.contracts.participant import ParticipantDeactivated, RegisterParticipant
 from attorn.contracts.policy import PolicyRules, PublishPolicy, ReviewRules
-from attorn.contracts.process import PublishProcess
-from attorn.contracts.refusal import Conflict, Receipt, Refused, Unavailable
+from attorn.contracts.process import ProcessPublished, PublishProcess
+from attorn.contracts.refusal import Conflict, Receipt, Refused, Unavailable, Unreadable
 from attorn.contracts.work import (
     AssignWork,
     CancelWork,
@@ -575,3 +575,38 @@ def on_again(ledger: MemoryLedger) -> Streams:
         return Streams(ledger, RULES, directory)
 
     return at_once(copy())
+
+
+# ---- what nobody could read again
+
+
+def test_what_has_grown_beyond_what_can_be_read_is_not_recorded_and_the_field_is_named() -> None:
+    story = Story()
+    last = ProcessPublished(version=2**31 - 1, owner="ana")
+    story.fact(last, on="process/refunds")
+    before = story.log()
+    with pytest.raises(Unreadable) as refused:
+        story.when(PublishProcess(process_id="refunds", owner="ben"))
+    assert refused.value.field == "data.version" and "2147483647" in refused.value.reason
+    assert story.log() == before and story.state("process/refunds").newest == last
+
+
+def test_the_fact_door_reads_before_it_records() -> None:
+    with pytest.raises(Unreadable) as refused:
+        Story().fact(ProcessPublished(version=2**31, owner="ana"), on="process/refunds")
+    assert refused.value.field == "data.version"
+
+
+@pytest.mark.parametrize(("title", "field"), [("", "data.title"), ("x" * 201, "data.title")])
+def test_whatever_a_decision_says_is_held_against_its_shape(title: str, field: str) -> None:
+    # No door lets such a command in; a service that made one itself is told as well.
+    story = Story()
+    with pytest.raises(Unreadable) as refused:
+        story.when(msgspec.structs.replace(DEFINE, title=title))
+    assert refused.value.field == field and story.state() == RULES["work"].initial
+
+
+def test_an_event_as_large_as_no_message_is_not_recorded() -> None:
+    context = tuple(Ref(uri=f"https://example.com/{n}/{'x' * 1_900}") for n in range(600))
+    with pytest.raises(Unreadable, match="the most is 1,000,000"):
+        Story().when(msgspec.structs.replace(DEFINE, context=context))

@@ -1,5 +1,6 @@
 """Bytes to events and back: one pass over a tagged union, and a way to keep what it does not know."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final, Union
 
@@ -61,10 +62,14 @@ class _Foreign(msgspec.Struct, frozen=True, kw_only=True):
     tracestate: str | None = None
     severitynumber: int | None = None
     severitytext: str | None = None
+    resubmittedby: str | None = None
     dataschema: str | None = None
 
 
 _foreign: Final = msgspec.json.Decoder(_Foreign)
+
+known: Final[Callable[[bytes], Event]] = _known.decode
+"""The event in a stored body of a type and a shape of today; raises one of UNFIT for any other. See `decode`."""
 
 UNFIT: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What a decoder raises for bytes that are not ours, brackets without end among them."""
@@ -100,7 +105,13 @@ def stamp(event: Event, body: bytes, version: int, **attributes: Any) -> Entry:
 def _front(event: Event) -> bytes:
     # In an order of its own, so that the front of a stored body can be told again from what is in it.
     ours = _Front(
-        event.sequence, event.authid, event.authtype, event.onbehalfof, event.severitynumber, event.severitytext
+        event.sequence,
+        event.authid,
+        event.authtype,
+        event.onbehalfof,
+        event.severitynumber,
+        event.severitytext,
+        event.resubmittedby,
     )
     return _encoder.encode(ours)[:-1] + b","
 
@@ -122,10 +133,18 @@ def decode(body: bytes, stream: str = "", recorded_at: datetime | None = None) -
     `stream` and `recorded_at`, which the log knows, stand in for what an unreadable body does not say.
     """
     try:
-        known: Event = _known.decode(body)
-        return known
+        return known(body)
     except UNFIT as reason:
         return _salvage(body, stream, recorded_at, str(reason))
+
+
+def misfit(body: bytes) -> str | None:
+    """What is wrong with the bytes of an event of our own, as the decoder says it; None when it can be read again."""
+    try:
+        _known.decode(body)
+    except UNFIT as reason:
+        return str(reason)
+    return None
 
 
 def _salvage(body: bytes, stream: str, recorded_at: datetime | None, reason: str) -> Event:

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from attorn.contracts import subjects
-from attorn.contracts.codec import UNFIT, decode, encode
+from attorn.contracts.codec import UNFIT, decode, encode, misfit
 from attorn.contracts.envelope import SERVICE_ATTRIBUTES, Event, Unknown
 from attorn.contracts.ids import TOKEN
 from attorn.contracts.messages import EVENT_BY_TYPE
@@ -152,6 +152,18 @@ def command(body: bytes, shape: type[T]) -> T:
 def _refuse_strays(document: Any, shape: type[msgspec.Struct]) -> None:
     for field, known in _strays(document, _shape(shape), ""):
         raise Unreadable(f"is not a field of {shape.__name__}; here it has {', '.join(known)}", _brief(field))
+
+
+def outgoing(body: bytes) -> None:
+    """Refuse an event of our own making that no reader could read again: a number, a name or a text has grown too long.
+
+    Raises Unreadable with the field. Were it recorded, it would be there for ever, and nobody could take it in.
+    """
+    if len(body) > BODY_BYTES_MAX:
+        raise Unreadable(f"the event would have {len(body):,} bytes; the most is {BODY_BYTES_MAX:,}")
+    reason = misfit(body)
+    if reason is not None:
+        raise _unreadable(reason)
 
 
 def parse(body: bytes) -> Any:

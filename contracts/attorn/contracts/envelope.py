@@ -10,7 +10,7 @@ import msgspec
 
 from attorn.contracts.ids import Timestamp
 
-SERVICE_ATTRIBUTES = ("sequence", "authid", "authtype", "onbehalfof", "severitynumber", "severitytext")
+SERVICE_ATTRIBUTES = ("sequence", "authid", "authtype", "onbehalfof", "severitynumber", "severitytext", "resubmittedby")
 """What the recording service says of an event, and no publisher may say of its own."""
 
 SEVERITY_NUMBERS = {"low": 9, "medium": 13, "high": 17, "critical": 21}
@@ -23,7 +23,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     `subject` names the stream (`work/W-1042`), `sequence` is the event's version in it, ten digits from 1, so
     that versions sort as text (CloudEvents sequence extension). `authid` is who acted, as the broker
     authenticated them; `onbehalfof` the human at the root of an agent's mandate; `correlationid` the root
-    work item; `causationid` the command or event that led here. `time` is when it happened.
+    work item; `causationid` the command or event that led here. `time` is when it happened. `resubmittedby` is who sent
+    it again, in the name of its source, out of quarantine.
     """
 
     specversion: Literal["1.0"]
@@ -42,6 +43,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     tracestate: str | None = None
     severitynumber: int | None = None
     severitytext: str | None = None
+    resubmittedby: str | None = None
     datacontenttype: str = "application/json"
     dataschema: str | None = None
 

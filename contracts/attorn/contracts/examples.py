@@ -566,7 +566,9 @@ EVENT_EXAMPLES: Mapping[type[Payload], Payload] = MappingProxyType(
             BaselineRecorded(
                 metric="human_minutes_per_refund", value="21.5", origin="Timed by hand, 200 cases, January 2026."
             ),
-            SourceRegistered(uri="https://shop.example/orders", custodian="ana", keys=(KEY,)),
+            SourceRegistered(
+                uri="https://shop.example/orders", custodian="ana", keys=(KEY,), speaks_of=("participant",)
+            ),
             ServiceReviewOpened(
                 service_review_id="refunds-2026-03",
                 period="2026-03",
@@ -1071,7 +1073,13 @@ COMMAND_EXAMPLES: Mapping[type[Command], Command] = MappingProxyType(
             ),
             UpdateOutcome(outcome_id="trust", target="45 %", owner="ben"),
             RecordBaseline(outcome_id="trust", metric="human minutes an item", value="22.5", origin="A week of notes."),
-            RegisterSource(source_id="shop", uri="https://shop.example/orders", custodian="ana", keys=(KEY,)),
+            RegisterSource(
+                source_id="shop",
+                uri="https://shop.example/orders",
+                custodian="ana",
+                keys=(KEY,),
+                speaks_of=("participant",),
+            ),
             DefineWork(
                 work_id="W-1042",
                 title="Refund order 4711",

@@ -6,12 +6,15 @@ import msgspec
 
 from attorn.contracts.ids import Timestamp
 
+LISTED_MAX: Final = 100
+
 
 class Breach(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One rule that did not hold.
 
     `rule` is a code of `rules.py`; `detail` is a sentence with its values; `field` names the place in
-    the message (`data.accountable`) where there is one. Who may not have a claim is told who has it, and until when.
+    the message (`data.accountable`) where there is one. Who may not have a claim is told who has it, and until when;
+    who may not go yet, which open `items` are in the way, LISTED_MAX of them at most.
     """
 
     rule: str
@@ -19,6 +22,7 @@ class Breach(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     field: str | None = None
     held_by: str | None = None
     until: Timestamp | None = None
+    items: tuple[str, ...] = ()
 
 
 class Refused(Exception):
@@ -87,7 +91,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag
 Reply: TypeAlias = Receipt | Problem
 
 
-_STATUS: Final = {"hidden-work": ("not found", 404), "conflict": ("conflict", 409)}
+_STATUS: Final = {"hidden-work": ("not found", 404), "conflict": ("conflict", 409), "work-left": ("conflict", 409)}
 """Rules that are known on the web by a status of their own; every other breach is 422."""
 
 

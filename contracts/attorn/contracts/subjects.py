@@ -112,6 +112,11 @@ def quarantine(source: str) -> str:
     return f"attorn.quarantine.{token(source, 'source')}"
 
 
+def resubmit(who: str, number: int) -> str:
+    """Where somebody sends message `number` of quarantine again, in the name of its source."""
+    return f"attorn.resubmit.{token(who, 'participant')}.{number}"
+
+
 def feed(type: str, stream: str) -> str:
     """Where subscribers find an event by its type: `attorn.feed.<family>.<fact>.<kind>.<id>`."""
     family, fact = family_and_fact(type)

@@ -83,6 +83,7 @@ class Auditor:
         self._owners: dict[str, str] = {}
         self._custodians: dict[str, str] = {}
         self._appointed: list[tuple[str, bool]] = []
+        self._spoken: dict[str, frozenset[str]] = {}
         # Items that name the same are answered for by the same; what that goes back to is kept, so that an event about
         # a participant, a process or a source touches only those items that depend on it.
         self._named_alike: dict[_Names, set[str]] = {}
@@ -104,7 +105,7 @@ class Auditor:
             kind, _, id = recorded.stream.partition("/")
             if kind == "work":
                 self._work(id, recorded)
-            elif kind in _OF_DIRECTORY:
+            elif kind in _OF_DIRECTORY and self._counts_here(kind, recorded):
                 changed = self._directory(id, recorded)
                 if changed is not None:
                     self._resolve_again(changed, recorded.position)
@@ -171,6 +172,19 @@ class Auditor:
             self._resolve(names)
         self._answer(work, item, self._answers[names], position)
 
+    def _counts_here(self, kind: str, recorded: Recorded) -> bool:
+        """Whether it was said by a person, or by a system that a person had given the word for this kind of stream.
+
+        Any system that is registered may introduce somebody; while the ledger has no custodian, everything counts.
+        """
+        event = recorded.event
+        if event.authtype != "system" or not any(
+            granted and self._kinds.get(id) == "human" for id, granted in self._appointed
+        ):
+            return True
+        word = self._spoken.get(event.authid or "")
+        return word is not None and (kind in word or isinstance(event.data, ParticipantRegistered))
+
     def _directory(self, id: str, recorded: Recorded) -> str | None:
         """Take in what there is; return what may have changed answers, as a dependency."""
         match recorded.event.data:
@@ -183,8 +197,8 @@ class Auditor:
             case ProcessPublished(owner=owner):
                 self._owners[id] = owner
                 return f"process/{id}"
-            case SourceRegistered(custodian=custodian):
-                self._custodians[id] = custodian
+            case SourceRegistered(custodian=custodian, speaks_of=spoken):
+                self._custodians[id], self._spoken[id] = custodian, frozenset(spoken)
                 return f"source/{id}"
             case RoleGranted(role="custodian", scope=""):
                 self._appointed.append((id, True))

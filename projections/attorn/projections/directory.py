@@ -6,12 +6,13 @@ came from, so that the directory of any earlier position, or of any earlier stat
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
 from attorn.contracts import subjects
-from attorn.contracts.envelope import Recorded
+from attorn.contracts.envelope import Event, Recorded, Unknown
+from attorn.contracts.finding import FindingAccepted, FindingDismissed, FindingRemediated
 from attorn.contracts.ids import ParticipantKind
 from attorn.contracts.participant import (
     AbsenceDeclared,
@@ -36,11 +37,17 @@ from attorn.contracts.participant import (
 from attorn.contracts.policy import PolicyPublished
 from attorn.contracts.process import ProcessMapped, ProcessPublished, ProcessRetired
 from attorn.contracts.source import SourceRegistered
-from attorn.projections.relations import Relations
-from attorn.projections.reviewing import Reviewing
+from attorn.projections.relations import FIRST, RELATING, Relations
+from attorn.projections.reviewing import REVIEWED, Reviewing
+
+VERSION: Final = 1
+"""Higher whenever the same events make another directory, or other relations, than before."""
 
 KINDS = ("participant", "process", "policy", "source")
 """The kinds of streams that the directory is folded from."""
+
+_SAYS_NOTHING: Final = frozenset({Unknown, FindingAccepted, FindingRemediated, FindingDismissed})
+"""What may stand in any stream, and is nothing about those whose stream it is."""
 
 T = TypeVar("T")
 V = TypeVar("V", ProcessPublished, PolicyPublished)
@@ -202,10 +209,16 @@ class Directory(msgspec.Struct):
     def evolve(self, recorded: Recorded) -> None:
         """Take in one event; events that the directory is not about only move its position."""
         self.position = recorded.position
-        self.relations.evolve(recorded)
-        self.reviewing.evolve(recorded)
-        kind, _, id = recorded.stream.partition("/")
-        if kind not in KINDS:
+        event = recorded.event
+        # Most events are about none of it, and to look here is cheaper than to ask.
+        if event.data.__class__ in RELATING or event.sequence == FIRST:
+            self.relations.evolve(recorded)
+        kind, _, id = event.subject.partition("/")
+        if event.data.__class__ in REVIEWED and self.hears(event):
+            # The first registration stands, and with it the room that it said.
+            if event.data.__class__ is not ParticipantRegistered or id not in self.participants:
+                self.reviewing.evolve(recorded)
+        if kind not in KINDS or not self.hears(event):
             return
         stamp = Stamp(recorded.position, recorded.event.time, recorded.recorded_at)
         replace = msgspec.structs.replace
@@ -235,6 +248,33 @@ class Directory(msgspec.Struct):
                 after = _registered(id, data, stamp) if who is None else _changed(who, data, stamp)
                 if after is not None:
                     self.participants[id] = after
+
+    def hears(self, event: Event, before: int | None = None) -> bool:
+        """Whether `event` counts here, or is nothing but said; `before`, by what there was before that position.
+
+        Authority is decided by what is known of people, processes and policies. A person who changes that was judged
+        at the command door; of what a system says, nobody was asked. So its word counts where the custodian of the
+        ledger or an admin has given it: where its source was registered to speak of this kind of stream. Without that,
+        a registered source, for which a person answers, may introduce who was not known, as any person may: that takes
+        nothing from anybody, and lends no power. Sources are registered by people alone. While the ledger has no
+        custodian there is nobody to give the word, and everything counts.
+        """
+        if event.authtype != "system":
+            return True
+        kind, _, id = event.subject.partition("/")
+        if kind not in KINDS or type(event.data) in _SAYS_NOTHING:
+            return True
+        source = self._registered_source(event.authid or "", before)
+        if source is not None and (kind in source.speaks_of or isinstance(event.data, ParticipantRegistered)):
+            return True
+        # Whoever stops themselves does so before they are stopped.
+        if isinstance(event.data, ParticipantSuspended) and id == event.authid:
+            return True
+        return self.root_custodian(NOW if before is None else AsOf(position=before - 1)) is None
+
+    def _registered_source(self, id: str, before: int | None) -> SourceRegistered | None:
+        said = reversed(self.sources.get(id, ()))
+        return next((fact.value for fact in said if before is None or fact.stamp.position < before), None)
 
     def _take_role(self, fact: Fact[Role]) -> None:
         id, role = fact.value.participant, fact.value.role

@@ -25,7 +25,7 @@ from attorn.contracts.work import (
 )
 
 NAME = "holding"
-VERSION = 1
+VERSION = 2
 INDEXES = (("holder", "key"),)
 
 Basis: TypeAlias = Literal["assigned", "started", "handed over", "claimed"]
@@ -86,6 +86,8 @@ def apply(row: Row | None, recorded: Recorded, key: str) -> Row | None:
         if row is not None and row.holder == holder:
             return row  # it was theirs already, and still is since then
         return Row(key, holder, taken[1], recorded.position, recorded.event.time, _work(key, data))
+    if row is not None and row.claim_id is not None and _comes_late(row, data):
+        return row
     if data.__class__ in _LEFT:
         return None
     if isinstance(data, ClaimAcquired):
@@ -94,6 +96,17 @@ def apply(row: Row | None, recorded: Recorded, key: str) -> Row | None:
     if row is None or row.claim_id != data.claim_id:
         return row
     return msgspec.structs.replace(row, lease_until=data.lease_until)
+
+
+def _comes_late(row: Row, data: Any) -> bool:
+    """Whether it is about another claim than the one that is held, and that one has the higher fence."""
+    match data:
+        case ClaimAcquired(fence=fence):
+            return row.fence is not None and fence <= row.fence
+        case ClaimReleased(claim_id=id) | ClaimExpired(claim_id=id) | ClaimRevoked(claim_id=id):
+            return id != row.claim_id
+        case _:
+            return False
 
 
 def _work(key: str, data: Any) -> str | None:

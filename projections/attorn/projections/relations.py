@@ -1,16 +1,24 @@
 """What work items are to each other, and who has claimed what: all that rules look up beyond an item's own stream.
 
-Whose part an item is, what it waits for, what does the same, and the claims with their fences. Most items are alone:
-they cost one look at the type of each of their events, and nothing is kept of them.
+Whose part an item is, what it waits for, what does the same, who is named to answer for it while it is open, and the
+claims with their fences. Most items are alone: they cost one look at the type of each of their events.
+
+What has ended is forgotten as far as it can never matter again. Of an item, after so many others have ended. Of a claim
+that is over all but the digest of its id: whatever was done under it stays without effect, and so the id is never a
+claim again. Of a key that nobody holds all but its digest and its highest fence: were that forgotten, an old claim that
+is reported late would look like a new one, and a fence would go back.
 """
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Container, Iterator
 from datetime import datetime
+from hashlib import blake2b
 from typing import Any, Final, TypeAlias
 
 import msgspec
 
 from attorn.contracts import subjects
+from attorn.contracts.accountability import AccountabilityTransferred
 from attorn.contracts.claim import ClaimAcquired, ClaimExpired, ClaimReleased, ClaimRenewed, ClaimRevoked
 from attorn.contracts.dependency import DependencyAdded, DependencyBroken, DependencySatisfied
 from attorn.contracts.envelope import Recorded, sequence
@@ -29,11 +37,21 @@ KINDS: Final = ("work", "claim")
 FENCE_MAX: Final = 2**52
 """The highest fence that counts; as many again can follow before a number is none that every reader knows."""
 
-_FIRST: Final = sequence(1)
+ENDED_MAX: Final = 16_384
+"""Of how many items that have ended it is known who was named, and under which process, should they be reopened."""
+
+FIRST: Final = sequence(1)
+
+
+class Open(msgspec.Struct, frozen=True, gc=False):
+    """An item that has not ended: who is named to answer for it, and the process that it runs under."""
+
+    named: str | None = None
+    process: str | None = None
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """A claim on `key`, as its stream tells it; `over` when it was released, revoked, or has run out."""
+    """A claim on `key` that nobody let go of, and that nobody has followed with a higher fence."""
 
     claim_id: str
     key: str
@@ -41,7 +59,6 @@ class Claim(msgspec.Struct, frozen=True):
     fence: int
     work_id: str | None = None
     lease_until: datetime | None = None
-    over: bool = False
 
 
 class Due(msgspec.Struct, frozen=True):
@@ -59,6 +76,8 @@ class Relations(msgspec.Struct):
     `parents` and `parts` are one relation from both ends, and so are `needs` and `needed_by`, of what is still waited
     for, `since` which position. `over` holds the parts that have ended, `due` what somebody who waits has to be told.
     `undefined` are the items that were there before anybody defined them: of all others, the first event defines them.
+    `claims` are those that nobody let go of, `holding` the same by their key; `past` are the digests of the ids of the
+    others, and `fences` has the highest fence of each key, by its digest. `ended` has the items that ended last.
     """
 
     parents: dict[str, str] = {}
@@ -71,18 +90,22 @@ class Relations(msgspec.Struct):
     same: dict[str, tuple[str, ...]] = {}
     dedup: dict[str, str] = {}
     claims: dict[str, Claim] = {}
-    fences: dict[str, int] = {}
+    holding: dict[str, str] = {}
+    past: set[int] = set()
+    fences: dict[int, int] = {}
+    open: dict[str, Open] = {}
+    ended: dict[str, Open] = {}
     undefined: set[str] = set()
 
     def evolve(self, recorded: Recorded) -> None:
         """Take in one event; most relate nothing."""
         event = recorded.event
-        take = _TAKE.get(type(event.data))
-        if take is not None or event.sequence == _FIRST:
+        take = _TAKE.get(event.data.__class__)
+        if take is not None or event.sequence == FIRST:
             kind, _, id = event.subject.partition("/")
-            if event.sequence == _FIRST and kind == "work" and not isinstance(event.data, WorkDefined):
+            if event.sequence == FIRST and kind == "work" and not isinstance(event.data, WorkDefined):
                 self.undefined.add(id)
-            if take is not None and kind in KINDS:
+            if take is not None and kind == ("claim" if type(event.data) in _OF_CLAIMS else "work"):
                 take(self, id, recorded)
 
     # ---- questions
@@ -128,13 +151,27 @@ class Relations(msgspec.Struct):
 
     def stale(self, claim_id: str | None, fence: int | None) -> str | None:
         """Why what is done under this claim and fence has no effect any more, as a sentence; None when it has."""
-        claim = self.claims.get(claim_id) if claim_id is not None else None
-        if claim is None:
+        if claim_id is None:
             return None
-        newest = self.fences.get(claim.key, claim.fence)
-        if (claim.fence if fence is None else fence) < newest:
-            return f"the fence {claim.fence if fence is None else fence} on {claim.key[:60]} is behind {newest}"
-        return f"the claim {claim.claim_id} on {claim.key[:60]} is over" if claim.over else None
+        claim = self.claims.get(claim_id)
+        if claim is None:
+            return f"the claim {claim_id} is over" if self.is_past(claim_id) else None
+        if fence is not None and fence < claim.fence:
+            return f"the fence {fence} on {claim.key[:60]} is behind {claim.fence}"
+        return None
+
+    def is_past(self, claim_id: str) -> bool:
+        """Whether there was a claim of this id, and it is over; it is never one again."""
+        return _digest(claim_id) in self.past
+
+    def process(self, work: str | None) -> str | None:
+        """The process that an open item runs under; None where it runs under none, or nobody knows."""
+        found = self.open.get(work) if work is not None else None
+        return found.process if found is not None else None
+
+    def naming(self, persons: Container[str]) -> Iterator[str]:
+        """The open items that one of `persons` is named to answer for."""
+        return (work for work, item in self.open.items() if item.named is not None and item.named in persons)
 
     # ---- the fold
 
@@ -153,10 +190,13 @@ class Relations(msgspec.Struct):
 
 def _defined(relations: Relations, id: str, recorded: Recorded) -> None:
     # The first definition stands: a second one is a finding, and relates nothing.
-    if recorded.event.sequence != _FIRST and id not in relations.undefined:
+    if recorded.event.sequence != FIRST and id not in relations.undefined:
         return
     relations.undefined.discard(id)
     data: WorkDefined = recorded.event.data
+    # Interned, since few names stand on many items.
+    process = sys.intern(data.process.id) if data.process is not None else None
+    relations.open[id] = Open(sys.intern(data.accountable), process)
     if data.parent_id is not None and id not in relations.parents:
         relations.parents[id] = data.parent_id
         relations.parts[data.parent_id] = (*relations.parts.get(data.parent_id, ()), id)
@@ -176,6 +216,10 @@ def _settled(relations: Relations, id: str, recorded: Recorded) -> None:
 
 
 def _ended(relations: Relations, id: str, recorded: Recorded) -> None:
+    if (item := relations.open.pop(id, None)) is not None:
+        relations.ended[id] = item
+        if len(relations.ended) > ENDED_MAX:
+            del relations.ended[next(iter(relations.ended))]
     if id in relations.parents:
         relations.over.add(id)
     if (key := relations.dedup.get(id)) is not None:
@@ -188,6 +232,8 @@ def _ended(relations: Relations, id: str, recorded: Recorded) -> None:
 
 
 def _reopened(relations: Relations, id: str, recorded: Recorded) -> None:
+    if (item := relations.ended.pop(id, None)) is not None:
+        relations.open[id] = item
     relations.over.discard(id)
     for work in relations.needed_by.get(id, ()):
         relations.due.pop((work, id), None)
@@ -196,14 +242,32 @@ def _reopened(relations: Relations, id: str, recorded: Recorded) -> None:
         relations.same[key] = (*relations.same.get(key, ()), id)
 
 
+def _transferred(relations: Relations, id: str, recorded: Recorded) -> None:
+    named = sys.intern(recorded.event.data.to)
+    if id in relations.ended:
+        relations.ended[id] = msgspec.structs.replace(relations.ended[id], named=named)
+    else:
+        relations.open[id] = msgspec.structs.replace(relations.open.get(id, Open()), named=named)
+
+
 def _claimed(relations: Relations, id: str, recorded: Recorded) -> None:
     data: ClaimAcquired = recorded.event.data
-    known = relations.claims.get(data.claim_id)
-    if data.fence > FENCE_MAX or recorded.stream != subjects.named("claim", data.key):
+    if recorded.stream != subjects.named("claim", data.key):
         return
-    relations.fences[data.key] = max(data.fence, relations.fences.get(data.key, 0))
-    # The first claim under an id stands: no claim on another key gives what was done under it its effect back.
-    if known is None or known.key == data.key:
+    known, key = relations.claims.get(data.claim_id), _digest(data.key)
+    if not relations.fences.get(key, 0) < data.fence <= FENCE_MAX:
+        # It comes too late, or from where none can follow: it moves nobody, and nothing is ever done under it.
+        if known is None:
+            relations.past.add(_digest(data.claim_id))
+        return
+    relations.fences[key] = data.fence
+    before = relations.holding.pop(data.key, None)
+    if before is not None and before != data.claim_id:
+        relations.claims.pop(before)
+        relations.past.add(_digest(before))
+    # The first claim under an id stands, also when it is over: none gives what was done under it its effect back.
+    if not relations.is_past(data.claim_id) and (known is None or known.key == data.key):
+        relations.holding[data.key] = data.claim_id
         relations.claims[data.claim_id] = Claim(
             data.claim_id, data.key, data.holder, data.fence, data.work_id, data.lease_until
         )
@@ -211,14 +275,25 @@ def _claimed(relations: Relations, id: str, recorded: Recorded) -> None:
 
 def _renewed(relations: Relations, id: str, recorded: Recorded) -> None:
     data: ClaimRenewed = recorded.event.data
-    if (claim := relations.claims.get(data.claim_id)) is not None:
-        relations.claims[data.claim_id] = msgspec.structs.replace(claim, lease_until=data.lease_until)
+    if (claim := _own(relations, recorded)) is not None:
+        relations.claims[claim.claim_id] = msgspec.structs.replace(claim, lease_until=data.lease_until)
 
 
 def _let_go(relations: Relations, id: str, recorded: Recorded) -> None:
+    if (claim := _own(relations, recorded)) is not None:
+        del relations.claims[claim.claim_id], relations.holding[claim.key]
+        relations.past.add(_digest(claim.claim_id))
+
+
+def _own(relations: Relations, recorded: Recorded) -> Claim | None:
+    """The claim that an event names, where it is held, and the event stands in the stream of its key."""
     claim = relations.claims.get(recorded.event.data.claim_id)
-    if claim is not None:
-        relations.claims[claim.claim_id] = msgspec.structs.replace(claim, over=True)
+    return claim if claim is not None and recorded.stream == subjects.named("claim", claim.key) else None
+
+
+def _digest(text: str) -> int:
+    """64 bits: that two of a million are the same is as likely as one in tens of millions, and then one is refused."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest())
 
 
 def _drop(of: dict[str, tuple[str, ...]], key: str, value: str) -> None:
@@ -228,6 +303,8 @@ def _drop(of: dict[str, tuple[str, ...]], key: str, value: str) -> None:
     else:
         of.pop(key, None)
 
+
+_OF_CLAIMS: Final = frozenset({ClaimAcquired, ClaimReleased, ClaimExpired, ClaimRenewed, ClaimRevoked})
 
 _Take: TypeAlias = Callable[[Relations, str, Recorded], None]
 
@@ -241,9 +318,13 @@ _TAKE: Final[dict[type[Any], _Take]] = {
     WorkCancelled: _ended,
     WorkSuperseded: _ended,
     WorkReopened: _reopened,
+    AccountabilityTransferred: _transferred,
     ClaimAcquired: _claimed,
     ClaimRenewed: _renewed,
     ClaimReleased: _let_go,
     ClaimExpired: _let_go,
     ClaimRevoked: _let_go,
 }
+
+RELATING: Final = frozenset(_TAKE)
+"""The events that relate something; beside them only the first event of an item does, whatever it is."""

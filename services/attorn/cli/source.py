@@ -8,15 +8,16 @@ from attorn.cli.connect import Attorn, connected
 from attorn.cli.inputs import command
 from attorn.cli.options import Given, Text, Who
 from attorn.cli.output import Column, write_list
-from attorn.cli.reading import pages
+from attorn.cli.people import directory
 from attorn.cli.telling import tell_plainly
-from attorn.contracts.source import RegisterSource, SourceRegistered
+from attorn.contracts.source import RegisterSource, Spoken
 
 app = App(name="source", help="The systems that report facts, and their custodians.")
 
 COLUMNS = (
     Column("SOURCE", "source_id", "id"),
     Column("CUSTODIAN", "custodian", "id"),
+    Column("SPEAKS OF", "speaks_of"),
     Column("POSITION", "position", "number"),
     Column("URI", "uri"),
 )
@@ -31,14 +32,18 @@ async def register(
     custodian: Annotated[
         Who | None, Parameter(help="The person who answers for its work; by default who acts.")
     ] = None,
+    speaks_of: Annotated[
+        tuple[Spoken, ...] | None,
+        Parameter(help="What it may speak of with effect, beside work; the ledger's custodian or an admin says so."),
+    ] = None,
     options: Given,
 ) -> None:
-    """Let a system report facts. Registered again, it has another custodian from then on.
+    """Let a system report facts. Registered again, it has another custodian from then on, and keeps its word.
 
-    Example: attorn source register erp --uri https://erp.example/refunds --custodian ana
+    Example: attorn source register hr --uri https://hr.example --custodian ana --speaks-of participant
     """
     who = custodian or options.actor
-    asked = command(RegisterSource, {"source_id": source, "uri": uri, "custodian": who})
+    asked = command(RegisterSource, {"source_id": source, "uri": uri, "custodian": who, "speaks_of": speaks_of})
     async with connected(options) as attorn:
         await tell_plainly(attorn, asked, f"{source} may report facts; {who} is custodian")
 
@@ -55,11 +60,10 @@ async def ls(*, options: Given) -> None:
 
 
 async def _registered(attorn: Attorn) -> list[dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    async for page in pages(attorn, kinds=("source",)):
-        for each in page.recorded:
-            data, id = each.event.data, each.stream.partition("/")[2]
-            if isinstance(data, SourceRegistered):
-                said = {"custodian": data.custodian, "uri": data.uri, "position": each.position}
-                found[id] = {"source_id": id} | said
-    return [found[id] for id in sorted(found)]
+    known = await directory(attorn)
+    found: list[dict[str, Any]] = []
+    for id in sorted(known.sources):
+        said = known.sources[id][-1]
+        word = {"custodian": said.value.custodian, "uri": said.value.uri, "speaks_of": said.value.speaks_of}
+        found.append({"source_id": id} | word | {"position": said.stamp.position})
+    return found

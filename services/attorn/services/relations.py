@@ -5,21 +5,30 @@ from typing import Final
 
 import msgspec
 
+from attorn.contracts.claim import AcquireClaim, RenewClaim
 from attorn.contracts.dependency import AddDependency
 from attorn.contracts.ledger import Ledger
+from attorn.contracts.participant import DeactivateParticipant
 from attorn.contracts.refusal import Unavailable
 from attorn.contracts.work import CompleteWork, DefineWork
 from attorn.projections.relations import KINDS, Relations
 
-RULES: Final = frozenset({"criteria-open", "relation-cycle", "duplicate-effort", "stale-fence"})
+RULES: Final = frozenset({"criteria-open", "relation-cycle", "duplicate-effort", "stale-fence", "work-left"})
 """The rules that look into the relations: before one of them refuses, they are brought up to date."""
 
 
-def looks_beyond(command: msgspec.Struct) -> bool:
-    """Whether a command is judged by what other items are: then everything that is recorded has to be known first."""
+def looks_beyond(command: msgspec.Struct, *, stopped: bool) -> bool:
+    """Whether a command is judged by what other items are: then everything that is recorded has to be known first.
+
+    `stopped`: whether who gives it is suspended somewhere; what they claim may be of work that they are kept from.
+    """
     match command:
-        case CompleteWork() | AddDependency():
+        case CompleteWork() | AddDependency() | DeactivateParticipant(successor=None):
             return True
+        case AcquireClaim(holder=holder):
+            return stopped or holder is not None
+        case RenewClaim():
+            return stopped
         case DefineWork(parent_id=parent, depends_on=depends_on, dedup_key=dedup):
             return parent is not None or bool(depends_on) or dedup is not None
         case _:

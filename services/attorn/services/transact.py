@@ -7,7 +7,7 @@ differ in what a broken rule means: a command is refused, a fact is recorded wit
 import asyncio
 import hashlib
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from itertools import chain, count
@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
-from attorn.contracts import codec
+from attorn.contracts import codec, door
 from attorn.contracts.envelope import SEVERITY_NUMBERS, Entry, Event, sequence
 from attorn.contracts.escalation import WorkEscalated
 from attorn.contracts.ledger import BATCH_MAX, Append, Ledger
@@ -65,7 +65,7 @@ class Rules(Protocol):
     def initial(self) -> Any: ...
     @property
     def state_type(self) -> type[Any]: ...
-    def check(self, state: Any, event: Event, directory: Directory, /) -> Iterator[Breach]: ...
+    def check(self, state: Any, event: Event, directory: Directory, /) -> Iterable[Breach]: ...
     def evolve(self, state: Any, event: Event, /) -> Any: ...
     def attributes(self, state: Any, stream: str, actor: str, directory: Directory, /) -> dict[str, Any]:
         """What the envelope of a decision says beside who and when: `correlationid`, `onbehalfof`."""
@@ -96,11 +96,15 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True):
-    """A publisher's event as it came: the event, its bytes, and the source that the broker authenticated."""
+    """A publisher's event as it came: the event, its bytes, and the source that the broker authenticated.
+
+    `resubmitted_by` sent it again, out of quarantine, in the name of the source.
+    """
 
     event: Event
     body: bytes
     source: str
+    resubmitted_by: str | None = None
 
     @property
     def stream(self) -> str:
@@ -136,10 +140,20 @@ class Loaded(msgspec.Struct):
     """How many of `ids` the cache has counted."""
 
     def take(
-        self, rules: Rules, entry: Entry, position: int, digest: bytes | None = None, command: int | None = None
+        self,
+        rules: Rules,
+        entry: Entry,
+        position: int,
+        directory: Directory,
+        digest: bytes | None = None,
+        command: int | None = None,
     ) -> None:
-        """Fold in one event that is on the log; the digests are those of `Held`, where they are known."""
-        self.state = rules.evolve(self.state, entry.event)
+        """Fold in one event that is on the log; the digests are those of `Held`, where they are known.
+
+        Of people, processes and policies, `directory` knows all that was recorded before it.
+        """
+        if directory.hears(entry.event, position):
+            self.state = rules.evolve(self.state, entry.event)
         self._place(entry.event, position, _digest(entry) if digest is None else digest, command)
 
     def take_own(self, entries: Sequence[Entry], end: int, state: Any, command: Command) -> None:
@@ -207,8 +221,12 @@ class Streams:
             return found
         rules = self.rules(stream)
         loaded = Loaded(rules.initial)
-        for recorded in await self.ledger.read(stream):
-            loaded.take(rules, Entry(recorded.event, recorded.body), recorded.position)
+        there = await self.ledger.read(stream)
+        if there and stream.partition("/")[0] in KINDS:
+            # Whether an event of theirs counts is decided by what was recorded before it, in other streams as well.
+            await self.directory.catch_up()
+        for recorded in there:
+            loaded.take(rules, Entry(recorded.event, recorded.body), recorded.position, self.directory.view)
         self.keep(stream, loaded)
         return loaded
 
@@ -329,7 +347,8 @@ async def _transact(streams: Streams, command: Command, decide: Decide[Any, Any]
     # A stream that is not cached is first presumed to be new: most that are asked for first are being begun. If it is
     # not, no harm is done: nobody is refused on a presumption, and an append at version 0 finds out.
     loaded = streams.cached(stream) or Loaded(rules.initial)
-    if looks_beyond(command.body):
+    actor = directory.view.participants.get(command.actor)
+    if looks_beyond(command.body, stopped=actor is not None and actor.suspended):
         await directory.relations.catch_up()
     for _ in range(ATTEMPTS_MAX):
         receipt = loaded.carried_out(command)
@@ -372,6 +391,8 @@ async def _transact(streams: Streams, command: Command, decide: Decide[Any, Any]
             # Whoever publishes a policy and then defines work under it finds it in force.
             with suppress(Unavailable):
                 await directory.catch_up()
+            if not all(directory.view.hears(entry.event, position) for entry in entries):
+                streams.forget(stream)  # a system that was given the word lost it this very moment
         return Receipt(
             position=position, event_id=entries[-1].event.id, stream=stream, time=command.at, warnings=tuple(observed)
         )
@@ -487,7 +508,7 @@ class _Batch:
             for index, entry in enumerate(entries):
                 position = end - len(entries) + 1 + index
                 broken = tuple(rules.check(loaded.state, entry.event, streams.directory.view))
-                loaded.take(rules, entry, position, digests[stream, index])
+                loaded.take(rules, entry, position, streams.directory.view, digests[stream, index])
                 receipts[stream, index] = Receipt(
                     position=position, event_id=entry.event.id, stream=stream, time=entry.event.time, warnings=broken
                 )
@@ -500,7 +521,7 @@ def _judge(
 ) -> tuple[Sequence[Entry], Any, Sequence[Breach]]:
     """What carrying out `command` would record, the state that it leads to, and what is observed and holds nothing up.
 
-    Raises Refused with every rule that it would break.
+    Raises Refused with every rule that it would break, Unreadable when nobody could read what would be recorded.
     """
     actor, id = command.actor, command.id
     if not command.internal and not directory.is_here(actor):
@@ -545,6 +566,8 @@ def _judge(
         entries.append(Entry(event, codec.encode(event)))
     if breaches:
         raise Refused(*breaches)
+    for entry in entries:
+        door.outgoing(entry.body)
     return entries, state, observed
 
 
@@ -563,7 +586,8 @@ def _authtype(id: str, directory: Directory) -> Literal["user", "service_account
 
 
 def _attributes(fact: Fact) -> dict[str, Any]:
-    return {"authid": fact.source, "authtype": "system", **_severity(fact.event.data)}
+    again = {"resubmittedby": fact.resubmitted_by} if fact.resubmitted_by is not None else {}
+    return {"authid": fact.source, "authtype": "system", **again, **_severity(fact.event.data)}
 
 
 def _severity(payload: Any) -> dict[str, Any]:

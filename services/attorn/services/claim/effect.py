@@ -22,10 +22,13 @@ def check(work: Work, event: Event, directory: Directory) -> Iterator[Breach]:
         case ExecutionStarted(claim_id=str(claim), fence=fence):
             yield from _check_fence(claim, fence, directory)
         case ExecutionActionRecorded(execution_id=id) as action:
-            yield from _check_execution(work, id, directory)
-            yield from _check_once(work, action)
+            if id in work.fences:
+                yield from _check_fence(*work.fences[id], directory)
+            if action.side_effect:
+                yield from _check_once(work, action)
         case OutputProduced(execution_id=str(id)) | WorkExecuted(execution_id=id):
-            yield from _check_execution(work, id, directory)
+            if id in work.fences:
+                yield from _check_fence(*work.fences[id], directory)
         case _:
             pass
 
@@ -41,11 +44,6 @@ def evolve(work: Work, event: Event) -> Work:
             return work
 
 
-def _check_execution(work: Work, execution: str, directory: Directory) -> Iterator[Breach]:
-    if execution in work.fences:
-        yield from _check_fence(*work.fences[execution], directory)
-
-
 def _check_fence(claim: str, fence: int | None, directory: Directory) -> Iterator[Breach]:
     stale = directory.relations.stale(claim, fence)
     if stale is not None:
@@ -53,7 +51,7 @@ def _check_fence(claim: str, fence: int | None, directory: Directory) -> Iterato
 
 
 def _check_once(work: Work, action: ExecutionActionRecorded) -> Iterator[Breach]:
-    change = _change(action) if action.side_effect else None
+    change = _change(action)
     before = work.changed.get(change) if change is not None else None
     if before == "succeeded":
         detail = f"{action.tool} was done with the same arguments before, and succeeded"

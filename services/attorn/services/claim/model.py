@@ -100,9 +100,7 @@ def _until(at: datetime, lease: timedelta) -> datetime:
 
 def check(claims: Claims, event: Event, directory: Directory) -> Iterator[Breach]:
     """Which rules of claims `event` breaks."""
-    if directory.is_suspended(event.authid or ""):
-        detail = f"{event.authid} is suspended, and claims nothing until somebody else resumes them"
-        yield Breach(rule="actor-suspended", detail=detail)
+    yield from _check_stopped(claims, event, directory)
     match event.data:
         case ClaimAcquired(holder=holder, fence=fence):
             if not directory.is_here(holder):
@@ -120,6 +118,9 @@ def check(claims: Claims, event: Event, directory: Directory) -> Iterator[Breach
                 detail = f"{event.subject} is not the stream of {event.data.key[:60]}; claims on a key are in one"
                 yield Breach(rule="claim-open", detail=detail, field="data.key")
             other = directory.relations.claims.get(event.data.claim_id)
+            if event.data.claim_id in claims.over or directory.relations.is_past(event.data.claim_id):
+                detail = f"there was a claim {event.data.claim_id}, and it is over; use a new id"
+                yield Breach(rule="claim-open", detail=detail, field="data.claim_id")
             if other is not None and other.key != event.data.key:
                 detail = f"{other.claim_id} is a claim on {other.key[:60]}; use a new id"
                 yield Breach(rule="claim-open", detail=detail, field="data.claim_id")
@@ -173,6 +174,19 @@ def evolve(claims: Claims, event: Event) -> Claims:
 
 def attributes(claims: Claims, stream: str, actor: str, directory: Directory) -> dict[str, Any]:
     return {}
+
+
+def _check_stopped(claims: Claims, event: Event, directory: Directory) -> Iterator[Breach]:
+    """Who is suspended claims nothing, and nothing is claimed for them; a process's suspension is for its work."""
+    data = event.data
+    work = data.work_id if isinstance(data, ClaimAcquired) else claims.held.work_id if claims.held is not None else None
+    process = directory.relations.process(work)
+    scope = f"process/{process}" if process is not None else ""
+    named = data.holder if isinstance(data, ClaimAcquired) else None
+    for who in dict.fromkeys(id for id in (event.authid, named) if id is not None):
+        if directory.is_suspended(who, scope):
+            detail = f"{who} is suspended, and claims nothing until somebody else resumes them"
+            yield Breach(rule="actor-suspended", detail=detail)
 
 
 def _check_held(claims: Claims, id: str) -> _Found:

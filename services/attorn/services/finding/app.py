@@ -41,12 +41,13 @@ async def require(streams: Streams, command: Command) -> None:
     if rule in _ELSEWHERE:
         return
     rules = streams.rules(command.stream)
+    known = await _directory_before(streams, found.position, rule)
     state = rules.initial
     for each in recorded:
         if each.position == found.position:
             break
-        state = rules.evolve(state, each.event)
-    known = await _directory_before(streams, found.position, rule)
+        if known.hears(each.event, each.position):
+            state = rules.evolve(state, each.event)
     if all(breach.rule != rule for breach in rules.check(state, found.event, known)):
         detail = f"the event at position {place} did not break {rule}; `attorn audit findings` lists what was found"
         raise Refused(Breach(rule="finding-decided", detail=detail, field="finding_id"))

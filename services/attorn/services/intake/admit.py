@@ -37,7 +37,11 @@ def split(body: bytes) -> list[bytes] | None:
 
 
 async def admit(
-    streams: Streams, source: str, bodies: Sequence[bytes], quarantine: Quarantine
+    streams: Streams,
+    source: str,
+    bodies: Sequence[bytes],
+    quarantine: Quarantine,
+    resubmitted_by: str | None = None,
 ) -> list[Receipt | Problem]:
     """Record every fact in `bodies` that can be read, in order; an answer for each.
 
@@ -48,7 +52,7 @@ async def admit(
     facts: dict[int, Fact] = {}
     for index, body in enumerate(bodies):
         try:
-            facts[index] = Fact(event=door.fact(body), body=body, source=source)
+            facts[index] = Fact(event=door.fact(body), body=body, source=source, resubmitted_by=resubmitted_by)
         except Unreadable as unreadable:
             answers[index] = problem(unreadable)
     began = time_ns() if traces.is_on() else 0

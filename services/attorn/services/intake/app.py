@@ -1,5 +1,8 @@
 """The fact doors: requests with a receipt on `attorn.fact.<source>`, store and forward on `attorn.in.<source>`.
 
+What is in quarantine is sent again on `attorn.resubmit.<who>.<number>`, in the name of its source, which is the
+quarantine's word and not that of whoever asks; what is recorded says who it was.
+
 A source that cannot wait publishes to `attorn.in.<source>`, where JetStream acknowledges; what is there is recorded in
 the order in which it came. Both doors take one CloudEvent or a JSON array of them.
 """
@@ -7,13 +10,15 @@ the order in which it came. Both doors take one CloudEvent or a JSON array of th
 import asyncio
 import contextlib
 import logging
-from typing import Final, Literal, TypeVar
+import re
+from typing import Final, Literal, NamedTuple, TypeVar
 
 from faststream.nats import NatsBroker, NatsResponse
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js.api import AckPolicy, ConsumerConfig
+from nats.js.errors import NotFoundError
 
 from attorn.contracts import subjects
 from attorn.contracts.ids import is_token
@@ -34,6 +39,8 @@ HEADERS_BYTES_MAX: Final = 4_096
 NOBODY: Final = "_"
 """Whose quarantine it is when a subject names no source."""
 
+_NUMBER: Final = re.compile(r"[1-9][0-9]{0,17}")
+
 CONSUMER: Final = ConsumerConfig(
     name=DURABLE,
     durable_name=DURABLE,
@@ -43,6 +50,14 @@ CONSUMER: Final = ConsumerConfig(
     ack_wait=5,
     max_ack_pending=1,
 )
+
+
+class Kept(NamedTuple):
+    """A message in quarantine; of one that `is_cut` its end was left off."""
+
+    source: str
+    body: bytes
+    is_cut: bool
 
 
 class Quarantine:
@@ -77,6 +92,17 @@ class Quarantine:
             raise Unavailable(f"quarantine did not answer: {error}", "unknown") from error
         metrics.quarantined.labels(metrics.outcome(why)).inc()
 
+    async def find(self, number: int) -> Kept | None:
+        """The message of this number, if there is one. Raises Unavailable."""
+        try:
+            message = await self._js.get_msg(subjects.QUARANTINE, number)
+        except NotFoundError:
+            return None
+        except (NatsError, TimeoutError) as error:
+            raise Unavailable(f"quarantine did not answer: {error}") from error
+        source = (message.subject or "").removeprefix("attorn.quarantine.")
+        return Kept(source, message.data or b"", "Attorn-Bytes" in (message.headers or {}))
+
 
 def build(broker: NatsBroker, streams: Streams, quarantine: Quarantine) -> None:
     """Open the door that answers; `take_in` is the other one."""
@@ -89,6 +115,14 @@ def build(broker: NatsBroker, streams: Streams, quarantine: Quarantine) -> None:
                 return reply(_counted("receipt", await _take(streams, quarantine, source, request.body)))
             except Exception as error:
                 return reply(_counted("receipt", refusal(error, request.subject)))
+
+    @broker.subscriber("attorn.resubmit.*.*", queue="attorn.intake", codec=CODEC)
+    async def again(request: Request) -> NatsResponse:
+        with traces.span("resubmit", request.traceparent, **{"attorn.subject": request.subject}):
+            try:
+                return reply(_counted("resubmit", await _take_again(streams, quarantine, request)))
+            except Exception as error:
+                return reply(_counted("resubmit", refusal(error, request.subject)))
 
 
 async def take_in(nc: Client, streams: Streams, quarantine: Quarantine) -> None:
@@ -142,10 +176,34 @@ async def _take_stored(message: Msg, streams: Streams, quarantine: Quarantine) -
     await message.ack()
 
 
-def _counted(door: Literal["receipt", "inbox"], told: Told) -> Told:
+def _counted(door: Literal["receipt", "inbox", "resubmit"], told: Told) -> Told:
     for each in told if isinstance(told, list) else (told,):
         metrics.facts.labels(door, metrics.outcome(each)).inc()
     return told
+
+
+async def _take_again(
+    streams: Streams, quarantine: Quarantine, request: Request
+) -> Receipt | Problem | list[Receipt | Problem]:
+    who, number = subjects.actor(request.subject), request.subject.rpartition(".")[2]
+    subjects.token(who, "participant")
+    kept = await quarantine.find(int(number)) if _NUMBER.fullmatch(number) else None
+    if kept is None:
+        return Problem(title="not found", status=404, detail=f"nothing in quarantine has the number {number[:80]}")
+    if kept.is_cut and not request.body:
+        raise Unreadable(f"message {number} was cut off, and its source has the whole; send that in its place")
+    log.info(
+        "sent again", extra={"source": kept.source, "number": int(number), "by": who, "mended": bool(request.body)}
+    )
+    body = request.body or kept.body
+    bodies = split(body)
+
+    async def keep(source: str, body: bytes, why: Problem) -> None:
+        """It is in quarantine already, as its source had sent it; who mended it reads why it is wrong still."""
+
+    subjects.token(kept.source, "source")
+    answers = await admit(streams, kept.source, [body] if bodies is None else bodies, keep, resubmitted_by=who)
+    return answers if bodies is not None else answers[0]
 
 
 async def _take(

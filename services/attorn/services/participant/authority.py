@@ -13,10 +13,20 @@ _OF_AN_OWNER: Final = ("reviewer", "agent_manager", "auditor")
 
 
 def check_actor(event: Event, directory: Directory) -> Iterator[Breach]:
-    """People decide who takes part, and by which rules; an agent has its mandates in work alone."""
+    """People decide who takes part, and by which rules; an agent has its mandates in work alone.
+
+    So does a system that one of them gave the word; of any other, it is recorded that it said so, and nothing more.
+    """
     if event.authtype == "service_account":
         detail = f"{event.authid} is not a person; {event.subject} is for people to change"
         yield Breach(rule="undelegated-execution", detail=detail)
+    if not directory.hears(event):
+        kind = event.subject.partition("/")[0]
+        ask = f"ask {_custodian(directory)} or an admin to register it with speaks_of {kind}"
+        if kind == "source":
+            ask = "people register sources"
+        detail = f"{event.authid} was not given the word for {event.subject}; {ask}"
+        yield Breach(rule="source-authority", detail=detail)
     # Who stops themselves does so before they are stopped; at the door the directory may know of it already.
     stops_itself = isinstance(event.data, ParticipantSuspended) and event.subject == f"participant/{event.authid}"
     if directory.is_suspended(event.authid or "", event.subject) and not stops_itself:
@@ -62,6 +72,18 @@ def check_over(id: str, event: Event, directory: Directory) -> Iterator[Breach]:
         who = directory.participants.get(who.reports_to)
     ask = f"{id} themselves, who is over them, or {_custodian(directory)}, the custodian of the ledger"
     yield Breach(rule="participant-authority", detail=f"{actor or 'nobody'} has no say over {id}; ask {ask}")
+
+
+def check_word(event: Event, directory: Directory) -> Iterator[Breach]:
+    """Who lets a system speak of people, processes and policies, or takes the word from it, answers for all of them."""
+    actor, at = event.authid or "", event.time
+    if _custodian(directory) in (None, actor) or any(
+        directory.has_role(actor, role, "", at) for role in ("custodian", "admin")
+    ):
+        return
+    ask = f"ask {_custodian(directory)}, the custodian of the ledger, or an admin"
+    detail = f"{actor or 'nobody'} does not say what {event.subject} may speak of; {ask}"
+    yield Breach(rule="source-authority", detail=detail, field="data.speaks_of")
 
 
 def check_role(

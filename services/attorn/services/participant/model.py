@@ -42,12 +42,14 @@ from attorn.contracts.participant import (
     UndeployAgent,
     UpdateParticipant,
 )
-from attorn.contracts.refusal import Breach
+from attorn.contracts.refusal import LISTED_MAX, Breach
 from attorn.projections.directory import Directory
 from attorn.projections.workforce import line
 from attorn.services.participant import deployment
 from attorn.services.participant.authority import check_actor, check_over, check_role
 from attorn.services.transact import Context
+
+_MENTIONED_MAX: Final = 5
 
 ParticipantCommand: TypeAlias = (
     RegisterParticipant
@@ -311,6 +313,18 @@ def _check_departure(who: Participant, id: str, data: ParticipantDeactivated, di
     if (human or successor is not None) and (successor == id or not directory.is_person(successor or "")):
         detail = f"{id} is succeeded by {successor or 'nobody'}; name another person who is here"
         yield Breach(rule="successor-human", detail=detail, field="data.successor")
+        if human and who.left is None:
+            yield from _check_left_behind(id, directory)
+
+
+def _check_left_behind(id: str, directory: Directory) -> Iterator[Breach]:
+    # By name, also by way of somebody whom the leaver succeeded; what falls to the leaver by rule falls on by rule.
+    persons = {id, *(who for who in directory.participants if directory.successor(who) == id)}
+    items = sorted(directory.relations.naming(persons))
+    if items:
+        some = ", ".join(items[:_MENTIONED_MAX]) + (", …" if len(items) > _MENTIONED_MAX else "")
+        detail = f"{id} answers for open work, {len(items)} in all: {some}; name a successor, or hand it over first"
+        yield Breach(rule="work-left", detail=detail, field="data.successor", items=tuple(items[:LISTED_MAX]))
 
 
 def _check_member(team: ParticipantRegistered, id: str, member: str, directory: Directory) -> Iterator[Breach]:

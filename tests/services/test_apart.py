@@ -1,0 +1,155 @@
+"""A long log is folded by two processes, and what comes of it is what one would have made of it."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+import sample_log as sample
+from attorn.contracts.envelope import Recorded
+from attorn.contracts.ledger import Append
+from attorn.contracts.refusal import Unavailable
+from attorn.projections import findings
+from attorn.projections.directory import Directory
+from attorn.projections.store.sqlite import MEMORY, SQLiteViews
+from attorn.services.ledger.jetstream import JetStreamLedger
+from attorn.services.projector import apart, compose
+from attorn.services.projector.project import Fill, Projector, open_views
+from attorn.services.projector.rebuild import Kind, rebuild, verify
+from attorn.services.projector.status import Job
+from attorn.services.provision import provision
+from attorn.services.supervise.server import Broker
+from attorn_services import until
+
+pytest_plugins = ["broker"]
+
+STREAMS = 25
+
+
+def filled(url: str) -> Fill:
+    """As `apart.filling`, however short the log is."""
+    return lambda path, head: apart.Filling(url, f"{path}.apart", head, apart.VIEWS)
+
+
+async def record(ledger: JetStreamLedger, first: int, last: int) -> int:
+    """Events `first` to `last` of every stream; all but the first of each define what is defined already."""
+    appends = [
+        Append(f"work/W-{n}", first - 1, tuple(sample.entries(f"work/W-{n}", first, last))) for n in range(STREAMS)
+    ]
+    return max(await ledger.append_all(appends))
+
+
+async def folded_at_once(ledger: JetStreamLedger) -> dict[str, str]:
+    directory = Directory()
+    store = SQLiteViews(MEMORY, compose.views(directory), directory)
+    store.apply(await sample.everything(ledger))
+    return digests(store)
+
+
+def digests(store: SQLiteViews) -> dict[str, str]:
+    return {view.NAME: store.digest(view.NAME) for view in sorted(store.views, key=lambda view: view.NAME)}
+
+
+@asynccontextmanager
+async def following(projector: Projector) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.create_task(projector.follow())
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait((task,))
+        projector.close()
+
+
+async def whole(projector: Projector, position: int) -> None:
+    """Return when the views are at that position, all of them."""
+
+    async def is_whole() -> bool:
+        return not projector.store.missing
+
+    await projector.until(position, 10)
+    await until(is_whole)
+
+
+async def test_two_processes_make_of_a_log_what_one_makes_of_it(fresh_nats: Broker, tmp_path: Path) -> None:
+    path = tmp_path / "views.sqlite"
+    async with sample.connected(fresh_nats.url) as (nc, ledger):
+        await provision(nc)
+        last = await record(ledger, 1, 30)
+        projector = await open_views(ledger, path, compose.views, filled(fresh_nats.url))
+        assert [view.NAME for view in projector.store.missing] == ["findings"]
+
+        async with following(projector):
+            await whole(projector, last)
+            assert digests(projector.store) == await folded_at_once(ledger)
+            with projector.reading() as (rows, _):
+                assert len(findings.found(rows, "work/W-7")) > 29
+            # From there on one process folds all of them.
+            await projector.until(await record(ledger, 31, 35), 10)
+            assert digests(projector.store) == await folded_at_once(ledger)
+        assert [file.name for file in tmp_path.glob("views*")] == ["views.sqlite"]
+    # And the file is one like any other.
+    store = SQLiteViews(path, compose.views(Directory()))
+    assert not store.missing
+    store.close()
+
+
+@pytest.mark.parametrize(("kind", "again"), [("rebuild", rebuild), ("verify", verify)])
+async def test_they_are_folded_anew_by_two_processes_too(
+    kind: Kind, again: Callable[[Projector, Job], Awaitable[None]], fresh_nats: Broker, tmp_path: Path
+) -> None:
+    async with sample.connected(fresh_nats.url) as (nc, ledger):
+        await provision(nc)
+        last = await record(ledger, 1, 30)
+        projector = await open_views(ledger, tmp_path / "views.sqlite", compose.views, filled(fresh_nats.url))
+        async with following(projector):
+            await whole(projector, last)
+            job = Job(kind=kind, started_at=sample.AT)
+            await again(projector, job)
+            assert len(job.views) == 12 and all(found.equal for found in job.views)
+            assert digests(projector.store) == await folded_at_once(ledger)
+        assert [file.name for file in tmp_path.glob("views*")] == ["views.sqlite"]
+
+
+async def test_a_child_that_fails_leaves_views_that_are_missing(fresh_nats: Broker, tmp_path: Path) -> None:
+    path = tmp_path / "views.sqlite"
+    async with sample.connected(fresh_nats.url) as (nc, ledger):
+        await provision(nc)
+        await record(ledger, 1, 30)
+        # Where no log is, it waits for ever.
+        nobody = apart.Filling("nats://127.0.0.1:1", f"{path}.apart", 30 * STREAMS, apart.VIEWS)
+        projector = await open_views(ledger, path, compose.views, lambda path, head: nobody)
+
+        async def is_begun() -> bool:
+            return nobody.pid is not None
+
+        async with following(projector) as task:
+            await until(is_begun)
+            assert nobody.pid is not None
+            os.kill(nobody.pid, signal.SIGKILL)
+            with pytest.raises(Unavailable, match="the process that folds findings ended with status -9"):
+                await asyncio.wait_for(asyncio.shield(task), 10)
+        projector = await open_views(ledger, path, compose.views, filled(fresh_nats.url))
+        assert [view.NAME for view in projector.store.missing] == ["findings"] and projector.filling is None
+        projector.close()
+
+
+async def test_a_file_of_another_position_is_not_adopted(tmp_path: Path) -> None:
+    one, two = Directory(), Directory()
+    store = SQLiteViews(tmp_path / "a.sqlite", compose.views(one), one, apart=("findings",))
+    other = SQLiteViews(tmp_path / "b.sqlite", [v for v in compose.views(two) if v.NAME == "findings"], two)
+    entry = sample.entry("work/W-1", 1)
+    other.apply([Recorded(1, sample.AT, entry.event, entry.body)])
+    other.close()
+    with pytest.raises(AssertionError):
+        store.adopt(str(tmp_path / "b.sqlite"))
+    assert [view.NAME for view in store.missing] == ["findings"] and store.position == 0
+    store.close()
+
+
+def test_a_short_log_is_folded_by_one_process(tmp_path: Path) -> None:
+    assert apart.filling("nats://127.0.0.1:1", str(tmp_path / "views.sqlite"), apart.EVENTS_MIN - 1) is None
