@@ -5,8 +5,9 @@ events of one item stand far apart, as they do in life. Everything follows from 
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Final, TypeAlias
 
 import msgspec
@@ -50,8 +51,13 @@ Told: TypeAlias = tuple[str, msgspec.Struct, str]
 
 def entries(count: int) -> Iterator[Entry]:
     """`count` events, ready to append, in the order in which they are to be recorded."""
+    return sealed(islice(_events(), count))
+
+
+def sealed(told: Iterable[Told]) -> Iterator[Entry]:
+    """What is told as it is appended, one second after the other."""
     versions: dict[str, int] = {}
-    for number, (stream, payload, by) in zip(range(count), _events(), strict=False):
+    for number, (stream, payload, by) in enumerate(told):
         version = versions[stream] = versions.get(stream, 0) + 1
         event = codec.event(
             payload,

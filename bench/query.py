@@ -4,9 +4,11 @@
 
 The views of so many items are folded into a SQLite file, then asked by the real query service: who answers for an item,
 now and as of a position, a time, and what was known; a page of the board; a page of one person's inbox. Each is asked
-one after the other and with so many in flight, of another item, page or person each time, while another process writes
-`--rate` events a second, which are folded meanwhile. Beside it, the same answers made in the process that asks,
-without a broker, by the clock and by CPU time, and the same rows by plain SQL where one statement finds them.
+one after the other, of another item, page or person each time, while another process writes `--rate` events a second,
+which are folded meanwhile: that is what the target is held against. Then it is asked with so many in flight, which says
+how many answers a second the one thread gives, and what 99 of 100 wait at most meanwhile. For information, the same
+answers are made in the process that asks, without a broker, by the clock and by CPU time, and the same rows are found
+by plain SQL where one statement finds them.
 """
 
 import argparse
@@ -22,15 +24,16 @@ import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import uvloop
 from measure import Measured, Round, cpu_s, say, table
+from mix import BEGIN, Told, sealed
 from nats.aio.client import Client
 
 from attorn.contracts import codec, subjects
@@ -70,7 +73,6 @@ BUSY: Final = "p-7"
 """The participant with many items: every tenth is addressed to them."""
 
 PAGE: Final = 50
-BEGIN: Final = datetime(2026, 1, 5, 8, tzinfo=UTC)
 FOLDED_AT_ONCE: Final = 5_000
 WRITES_A_S: Final = 20
 
@@ -78,29 +80,12 @@ ONE: Final = "one at a time"
 IN_PROCESS: Final = "in process, without a broker"
 CPU_ALONE: Final = "in process, its CPU time alone"
 
-Told: TypeAlias = tuple[str, msgspec.Struct, str]
-"""Stream, payload, and who was authenticated."""
-
-
 # ---- the log
 
 
 def entries(items: int) -> Iterator[Entry]:
     """A log of so many items, most of which are under way: everything follows from its number."""
-    versions: dict[str, int] = {}
-    told = chain(_people(), *(_item(n) for n in range(items)))
-    for number, (stream, payload, by) in enumerate(told):
-        version = versions[stream] = versions.get(stream, 0) + 1
-        event = codec.event(
-            payload,
-            id=f"e-{number}",
-            source="/bench",
-            subject=stream,
-            time=BEGIN + timedelta(seconds=number),
-            authid=by,
-            authtype="service_account" if by.startswith("bot-") else "user",
-        )
-        yield codec.seal(event, version)
+    return sealed(chain(_people(), *(_item(n) for n in range(items))))
 
 
 def _people() -> Iterator[Told]:
@@ -430,13 +415,22 @@ async def _said(child: Process) -> str:
 
 
 def verdicts(rows: Sequence[Measured]) -> list[dict[str, Any]]:
-    """Of each question, whether 99 of 100 answers were there in time: over the broker, and by CPU time alone."""
+    """Of each question, whether 99 of 100 answers were there in time, each asked when the one before was answered."""
     return [
         {"load": row.load, "how": row.name, "p99_ms": round(p99, 3), "wanted_ms": P99_MS_MAX, "met": p99 < P99_MS_MAX}
         for row in rows
-        if row.name in (ONE, CPU_ALONE) or row.name.endswith("in flight")
-        if (p99 := row.latency_ms(0.99)) is not None
+        if row.name == ONE and (p99 := row.latency_ms(0.99)) is not None
     ]
+
+
+def loaded(rows: Sequence[Measured]) -> list[dict[str, Any]]:
+    """Of each question, how many answers a second there were with many in flight, and what 99 of 100 took at most."""
+    return [
+        {"load": row.load, "how": row.name, "per_s": round(row.per_s), "p99_ms": round(p99, 3),
+         "under_ms": P99_MS_MAX, "is_under": p99 < P99_MS_MAX}
+        for row in rows
+        if row.name.endswith("in flight") and (p99 := row.latency_ms(0.99)) is not None
+    ]  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -463,7 +457,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows, about = uvloop.run(measure(options.items, options.requests, options.in_flight, options.rate))
     targets = verdicts(rows)
     if options.json:
-        found = {"about": about, "measured": [row.as_json() for row in rows], "targets": targets}
+        measured = [row.as_json() for row in rows]
+        found = {"about": about, "measured": measured, "targets": targets, "in_flight": loaded(rows)}
         print(json.dumps(found, indent=2, ensure_ascii=False))
         return 0
     loads = list(dict.fromkeys(row.load for row in rows))
@@ -475,6 +470,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for one in targets:
         print(f"{'met' if one['met'] else 'MISSED':6}  {one['load']}, {one['how']}: p99 {one['p99_ms']:.2f} ms,"
               f" wanted under {P99_MS_MAX:g} ms")  # fmt: skip
+    print()
+    for one in loaded(rows):
+        print(f"{'under' if one['is_under'] else 'over':6}  {one['load']}, {one['how']}: {one['per_s']:,} answers/s,"
+              f" p99 {one['p99_ms']:.2f} ms, {P99_MS_MAX:g} ms is not a target here")  # fmt: skip
     return 0
 
 

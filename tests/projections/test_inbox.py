@@ -1,8 +1,11 @@
 """What waits for whom, by deadline: for people, for the holders of roles, for who succeeds or stands in."""
 
-from datetime import timedelta
+import random
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from attorn.contracts.accountability import AccountabilityOffered, AccountabilityTransferred
@@ -27,8 +30,10 @@ from attorn.contracts.execution import (
     WorkExecuted,
 )
 from attorn.contracts.handover import HandoverDeclined, HandoverOffered
+from attorn.contracts.ids import Pinned
 from attorn.contracts.output import Output
-from attorn.contracts.participant import AbsenceDeclared, AbsenceEnded, Covers, RoleGranted
+from attorn.contracts.participant import AbsenceDeclared, AbsenceEnded, Covers, ParticipantDeactivated, RoleGranted
+from attorn.contracts.process import ProcessPublished
 from attorn.contracts.review import (
     ReviewClaimed,
     ReviewRequested,
@@ -37,10 +42,20 @@ from attorn.contracts.review import (
     Verdict,
     WorkReviewed,
 )
-from attorn.contracts.work import WorkCancelled, WorkCompleted, WorkDefined, WorkFailed, WorkSubmitted, WorkSuperseded
-from attorn.projections import inbox
+from attorn.contracts.source import SourceRegistered
+from attorn.contracts.work import (
+    WorkCancelled,
+    WorkCompleted,
+    WorkDefined,
+    WorkFailed,
+    WorkReopened,
+    WorkSubmitted,
+    WorkSuperseded,
+)
+from attorn.projections import board, inbox
+from attorn.projections.lifecycle import ENDED
 from attorn.projections.store import sqlite
-from sample_story import Story, day
+from sample_story import Story, Told, day
 
 DIG = "sha256:" + "a" * 64
 
@@ -144,11 +159,12 @@ def test_what_ends_the_work_leaves_no_row_of_what_waited_but_of_its_escalations(
                                          context=EscalationContext(summary="stuck")))  # fmt: skip
     for page in (1, 1_000):
         told = story.folded(page)
-        assert told.rows.count(inbox.Row, "kind NOT IN ('member', 'item')") == 6
+        assert told.rows.count(inbox.Row, "kind NOT IN ('member', 'item', 'named', 'answers')") == 6
     story.tell("work/W-1", end)
     for page in (1, 4, 1_000):
         told = story.folded(page)
-        assert [row.key for row in told.rows.select(inbox.Row)] == ["W-1/escalation/e"]
+        keys = ["W-1/escalation/e", "answers/ana/~000000000000013/W-1/escalation/e", "item/W-1", "named/ana"]
+        assert [row.key for row in told.rows.select(inbox.Row, order="key")] == keys
 
 
 @pytest.mark.parametrize("cached", [0, 3, 10_000])
@@ -172,7 +188,8 @@ def test_what_is_settled_is_forgotten_of_the_item_too() -> None:
     story = begun()
     story.tell("work/W-1", WorkDelegated(delegation_id="g", delegator="ana", delegate="bot"))
     story.tell("work/W-1", DelegationAccepted(delegation_id="g"))
-    assert story.folded().rows.count(inbox.Row) == 0
+    [item] = story.folded().rows.select(inbox.Row, "kind <> 'named'")
+    assert (item.key, item.to, item.open) == ("item/W-1", None, None)
 
 
 def all_pages(story: Story, who: str) -> tuple[list[str], int]:
@@ -202,7 +219,7 @@ def test_what_is_asked_of_nobody_in_particular_is_found_among_much_that_others_a
         mine = number % 550 == 549
         question = DecisionRequested(decision_id=f"d{number}", question="Refund?")
         story.tell("work/W-1" if mine else "work/W-2", question)
-    assert all_pages(story, "ana") == (["d549", "d1099"], 2)
+    assert all_pages(story, "ana") == (["d549", "d1099"], 1)
     assert all_pages(story, "bot") == ([], 1)
 
 
@@ -214,6 +231,145 @@ def test_a_decision_that_names_nobody_waits_for_who_answers_for_the_work() -> No
     assert waits(story, "ben") == []
     story.tell("work/W-1", DecisionMade(decision_id="d", decider="ana", chosen="yes"))
     assert waits(story, "ana") == []
+
+
+def test_what_waits_for_who_answers_moves_with_the_name_on_the_work() -> None:
+    story = begun()
+    story.tell("work/W-1", DecisionRequested(decision_id="d", question="Refund?", respond_by=day(4)))
+    story.tell("work/W-1", WorkEscalated(escalation_id="e", reason="manual", raised_by="bot",
+                                         context=EscalationContext(summary="stuck")))  # fmt: skip
+    assert waits(story, "ana") == ["decision d", "escalation e"] and waits(story, "ben") == []
+    story.tell("work/W-1", AccountabilityTransferred(to="ben"))
+    assert waits(story, "ben") == ["decision d", "escalation e"] and waits(story, "ana") == []
+    story.tell("work/W-1", EscalationAcknowledged(escalation_id="e", by="cleo"))
+    assert waits(story, "ben") == ["decision d"] and waits(story, "cleo") == ["escalation e"]
+    story.tell("work/W-1", AccountabilityTransferred(to="ana"))
+    story.tell("work/W-1", EscalationUnacknowledged(escalation_id="e"))
+    assert waits(story, "ana") == ["decision d", "escalation e"] and waits(story, "ben") == waits(story, "cleo") == []
+    story.leaves("ana", "cleo")
+    assert waits(story, "cleo") == ["decision d", "escalation e"]
+
+
+def test_what_nobody_who_is_here_is_named_for_waits_for_who_owns_the_process_and_else_for_the_custodian() -> None:
+    story = Story()
+    story.people("ana", "ben", "cleo")
+    story.custodian("cleo")
+    story.tell("process/flow", ProcessPublished(version=1, owner="ben"))
+    story.tell("work/W-1", WorkDefined(title="Refund", accountable="ana", process=Pinned(id="flow", version=1)))
+    story.tell("work/W-2", WorkDefined(title="Refund", accountable="ghost"))
+    for number in (1, 2):
+        story.tell(f"work/W-{number}", DecisionRequested(decision_id=f"d{number}", question="Refund?"))
+    story.tell("work/W-3", DecisionRequested(decision_id="d3", question="Refund?"))
+    assert waits(story, "ana") == ["decision d1"] and waits(story, "ben") == []
+    assert waits(story, "cleo") == ["decision d2", "decision d3"]
+    story.leaves("ana", None)
+    assert waits(story, "ben") == ["decision d1"] and waits(story, "cleo") == ["decision d2", "decision d3"]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_is_found_is_what_looking_through_everything_finds(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    chance = random.Random(seed)
+    # Of half of them, hardly a row is still in memory when the next page comes.
+    monkeypatch.setattr(sqlite, "ROWS_CACHED_MAX", 2 if seed % 2 else 10_000)
+    story = anything(chance)
+    told = story.folded(chance.choice((1, 7, 1_000)))
+    at = day(chance.randrange(8))
+    for who in (*PEOPLE, "bot"):
+        if not told.directory.is_here(who):
+            continue
+        for kind in (None, "decision", "escalation"):
+            everything = looked_through(told, who, at, kind)
+            found, after = list[str](), ""
+            while after is not None:
+                page = told.ask("inbox", who=who, at=at, kind=kind, after=after, limit=3)
+                found += [f"{each.work}/{each.kind}/{each.id}" for each in page.waiting]
+                after = page.next
+            assert found == everything, (who, kind)
+
+
+PEOPLE = ("ana", "ben", "cleo", "dan", "eve", "fay")
+
+
+def anything(chance: random.Random) -> Story:
+    """People who come, go, stand in and own processes, and what waits for them or for whoever answers, in any order."""
+    story = Story()
+    story.people(*PEOPLE)
+    story.agent("bot")
+    story.custodian(chance.choice(PEOPLE))
+    anybody = (*PEOPLE, "bot", "ghost")
+    works = [f"W-{number}" for number in range(12)]
+    for number in range(3):
+        story.tell(f"process/flow-{number}", ProcessPublished(version=1, owner=chance.choice(PEOPLE)))
+    story.tell("source/jira", SourceRegistered(uri="https://jira.example", custodian=chance.choice(PEOPLE)))
+    ladder = (Rung(rung=1, targets=("ben", "reviewer"), ack_within=timedelta(hours=1)),)
+    context = EscalationContext(summary="stuck")
+
+    def somebody() -> str:
+        return chance.choice(anybody)
+
+    def moment() -> datetime | None:
+        return chance.choice((None, day(chance.randrange(9))))
+
+    happenings: list[Callable[[], msgspec.Struct]] = [
+        *[lambda: WorkDefined(title="Refund", accountable=somebody(),
+                              process=Pinned(id=f"flow-{chance.randrange(4)}", version=1))] * 3,
+        lambda: AccountabilityTransferred(to=somebody()),
+        lambda: AccountabilityOffered(to=somebody()),
+        *[lambda: DecisionRequested(decision_id=f"d{chance.randrange(3)}", question="Refund?", respond_by=moment(),
+                                    from_=chance.choice((None, None, somebody())))] * 5,
+        lambda: DecisionMade(decision_id=f"d{chance.randrange(3)}", decider="ana", chosen="yes"),
+        *[lambda: WorkEscalated(escalation_id=f"e{chance.randrange(2)}", reason="manual", raised_by="bot",
+                                context=context, next_rung_at=moment(), ladder=chance.choice(((), (), ladder)))] * 3,
+        lambda: EscalationNotified(escalation_id=f"e{chance.randrange(2)}", rung=1, next_rung_at=moment(),
+                                   persons=chance.choice(((), ("cleo", "dan")))),
+        lambda: EscalationAcknowledged(escalation_id=f"e{chance.randrange(2)}", by=somebody(), ack_until=moment()),
+        lambda: EscalationUnacknowledged(escalation_id=f"e{chance.randrange(2)}"),
+        lambda: EscalationAdvanced(escalation_id=f"e{chance.randrange(2)}", from_=1, to=1),
+        lambda: EscalationReassigned(escalation_id=f"e{chance.randrange(2)}", to=somebody()),
+        lambda: EscalationResolved(escalation_id=f"e{chance.randrange(2)}", outcome="returned"),
+        lambda: EscalationReopened(escalation_id=f"e{chance.randrange(2)}"),
+        lambda: chance.choice((WorkCompleted(), WorkReopened())),
+    ]  # fmt: skip
+    for _ in range(150):
+        told = chance.choice(happenings)()
+        story.tell(f"work/{chance.choice(works)}", told, by="jira", system=chance.random() < 0.3)
+        if chance.random() < 0.1:
+            who = chance.choice(PEOPLE[1:])
+            covers: tuple[Covers, ...] = chance.choice((("review",), ("escalation", "accountability")))
+            away = AbsenceDeclared(from_=day(0), until=day(chance.randrange(1, 9)), covers=covers,
+                                   substitute=chance.choice(PEOPLE))  # fmt: skip
+            gone = ParticipantDeactivated(successor=chance.choice((None, *PEOPLE)))
+            story.tell(f"participant/{who}", chance.choice((away, away, gone, RoleGranted(role="reviewer"))))
+    return story
+
+
+def looked_through(told: Told, who: str, at: datetime, kind: str | None) -> list[str]:
+    """The keys of all that waits for `who`, in turn, by looking at every thing and at everybody."""
+    directory, items = told.directory, {item.key: item for item in told.rows.select(board.Row)}
+
+    def acts_for(id: str | None, row: inbox.Row) -> bool:
+        what: Covers = "escalation" if row.kind == "escalation" else "accountability"
+        if id is None or id == who or id not in directory.participants:
+            return id == who
+        if directory.participants[id].left:
+            return directory.successor(id) == who
+        return directory.substitute(id, what, at) == who
+
+    def means(one: str, row: inbox.Row) -> bool:
+        item = items[row.work or ""]
+        if one == inbox.ANSWERING:
+            return acts_for(directory.answerable(item.named, item.process, item.source).person, row)
+        return acts_for(one, row) or any(
+            acts_for(id, row) and directory.holds(id, one, "", at=at) for id in directory.participants
+        )
+
+    found = []
+    for row in told.rows.select(inbox.Row, "work IS NOT NULL AND addressed IS NOT NULL"):
+        ended = items[row.work or ""].state in ENDED and row.kind == "decision"
+        meant = (row.claimed_by,) if row.claimed_by is not None else inbox.addressees(row)
+        if kind in (None, row.kind) and not ended and any(means(one or "", row) for one in meant):
+            found.append((row.turn, f"{row.work}/{row.kind}/{row.id}"))
+    return [key for _, key in sorted(found)]
 
 
 def test_an_escalation_waits_for_the_rung_that_it_is_on_then_for_who_took_it_up() -> None:

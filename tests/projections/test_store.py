@@ -387,6 +387,60 @@ def test_a_key_that_comes_again_though_its_view_says_new_is_folded_with_what_was
         store.close()
 
 
+@pytest.mark.parametrize("where", ["apply", "row"])
+def test_an_event_that_makes_no_row_costs_a_view_of_new_rows_that_row_alone(where: str) -> None:
+    def apply(row: Kind | None, recorded: Recorded, key: str) -> Kind:
+        if recorded.position == 30 and where == "apply":
+            raise ZeroDivisionError("division by zero")
+        return Kind(key, 2**63 if recorded.position == 30 else recorded.position)
+
+    view = sample._view("odd", Kind, lambda r: (f"k-{r.position}",), apply)
+    view.NEW = True  # type: ignore[attr-defined]
+    store = SQLiteViews(MEMORY, [view])
+    assert [poison.position for poison in store.apply(LOG[:133])] == [30]
+    with store.reading() as rows:
+        expected = [n for n in range(1, 134) if n != 30]
+        assert [row.count for row in rows.select(Kind, order="count")] == expected
+    store.changes = []
+    store.apply(LOG[133:135])
+    assert store.changes == [(view, [("k-134", Kind("k-134", 134)), ("k-135", Kind("k-135", 135))])]
+    store.close()
+
+
+def test_views_that_share_their_keys_are_asked_once_and_each_is_told_of_keys_that_fail() -> None:
+    asked = list[int]()
+
+    def keys(recorded: Recorded) -> Sequence[str]:
+        asked.append(recorded.position)
+        if recorded.position == 7:
+            raise KeyError("no such field")
+        return ("all",)
+
+    def row(name: str) -> type[Kind]:
+        return type(name, (Kind,), {}, frozen=True)  # type: ignore[call-arg]
+
+    def view(name: str) -> View:
+        of = row(name)
+        return sample._view(name, of, keys, lambda row, r, key: of(key, (row.count if row else 0) + 1))
+
+    one, other = view("one"), view("other")
+    store = SQLiteViews(MEMORY, [one, other])
+    assert [(p.view, p.position) for p in store.apply(LOG[:20])] == [("one", 7), ("other", 7)]
+    assert asked == [*range(1, 21)]
+    with store.reading() as rows:
+        assert [rows.select(view.Row) for view in (one, other)] == [[view.Row("all", 19)] for view in (one, other)]
+    store.close()
+
+
+def test_a_view_that_alone_looks_into_the_directory_meets_that_of_the_event_before() -> None:
+    directory = Directory()
+    store = fold(SQLiteViews(MEMORY, [sample.crowd(directory)], directory), LOG, 250)
+    both = fold(opened(), LOG, 250)
+    assert store.digest("crowd") == both.digest("crowd") and directory.position == 600
+    store.close()
+    both.close()
+
+
 def test_indexes_that_are_made_at_the_end_are_those_that_are_made_at_the_beginning(tmp_path: Path) -> None:
     def indexes(path: Path) -> set[str]:
         with sqlite3.connect(path) as other:
@@ -438,4 +492,16 @@ def test_what_is_to_be_written_later_is_written_before_anybody_reads(tmp_path: P
     store.close()
     store = opened(tmp_path / "views.sqlite")
     assert store.position == 20
+    store.close()
+
+
+def test_large_events_are_written_before_they_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "UNWRITTEN_BYTES_MAX", sum(len(recorded.body) for recorded in LOG[:20]))
+    store, written = opened(tmp_path / "views.sqlite"), list[int]()
+    with sqlite3.connect(tmp_path / "views.sqlite") as other:
+        for start in (0, 10):
+            store.apply(LOG[start : start + 10], later=True)
+            written += other.execute("SELECT count(*) FROM lines_v1").fetchone()
+    other.close()
+    assert written == [0, 20]
     store.close()

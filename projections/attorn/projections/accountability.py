@@ -15,12 +15,13 @@ from attorn.contracts.accountability import AccountabilityTransferred
 from attorn.contracts.envelope import Recorded
 from attorn.contracts.work import WorkDefined
 from attorn.projections.directory import NOW, Answer, AsOf, Directory, Process, Stamp
-from attorn.projections.fold import Rows
+from attorn.projections.fold import Rows, item
 
 NAME = "accountability"
 VERSION = 1
 EVENTS: Final[frozenset[type] | None] = None
 INDEXES = (("named",),)
+keys: Final = item
 
 
 class Tenure(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,12 +52,6 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     first_position: int
     tenures: tuple[Tenure, ...]
     earliest: tuple[Stamp, ...]
-
-
-def keys(recorded: Recorded) -> Sequence[str]:
-    """The work item that the event is about."""
-    subject = recorded.event.subject
-    return (subject[5:],) if subject.startswith("work/") else ()
 
 
 def apply(row: Row | None, recorded: Recorded, key: str) -> Row | None:
@@ -227,8 +222,12 @@ def answers(directory: Directory, person: str, asof: AsOf = NOW) -> tuple[str, l
         ("process", owned, with_owner),
         ("named", to_person, to_anybody),
     ):
-        where = f"({_among(column, mine)} OR ({_beyond(column, anybody)} AND {where}))"
-        parameters = [*mine, *anybody, *parameters]
+        if where == "1=0":
+            # Who stands in for nobody is found by their own names alone, and by the index that these have.
+            where, parameters = _among(column, mine), [*mine]
+        else:
+            where = f"({_among(column, mine)} OR ({_beyond(column, anybody)} AND {where}))"
+            parameters = [*mine, *anybody, *parameters]
     return where, parameters
 
 

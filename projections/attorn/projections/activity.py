@@ -24,7 +24,7 @@ from attorn.contracts import (
     review,
     work,
 )
-from attorn.contracts.envelope import Recorded
+from attorn.contracts.envelope import Event, Recorded
 from attorn.contracts.ids import Money
 
 NAME = "activity"
@@ -148,23 +148,28 @@ def apply(row: Row | None, recorded: Recorded, key: str) -> Row | None:
     """What was done until after the event."""
     event = recorded.event
     data = event.data
-    if row is not None and row.kind != "execution":
-        return _counted(row, data)
-    first, _, rest = key.partition("/")
-    if not rest.startswith("x/"):
-        return _counted(Row(key, "day", first, rest, rest), data)
-    if rest.count("/") == 2:
-        return _counted(Row(key, "in execution", None, rest[-10:], rest[-10:]), data)
-    day = _day(event.time)
     if row is None:
-        # What is done in an execution that nobody began is by whoever reports it, as far as anybody knows.
-        row = Row(key, "execution", event.authid, day, day, work=first)
+        row = _first(event, key)
+    if row.kind != "execution":
+        return _counted(row, data)
+    day = _day(event.time)
     if data.__class__ is execution.ExecutionStarted:
         return row if row.begun_position else _begun(row, recorded, data)
     until, reported = max(day, row.until), row.reported or event.authtype == "system"
     if data.__class__ is execution.WorkExecuted:
         return _ended(row, recorded, data, until, reported)
     return row if until == row.until and reported == row.reported else _replace(row, until=until, reported=reported)
+
+
+def _first(event: Event, key: str) -> Row:
+    first, _, rest = key.partition("/")
+    day = _day(event.time)
+    if not rest.startswith("x/"):
+        return Row(key, "day", first, day, day)
+    if rest.count("/") == 2:
+        return Row(key, "in execution", None, day, day)
+    # What is done in an execution that nobody began is by whoever reports it, as far as anybody knows.
+    return Row(key, "execution", event.authid, day, day, work=first)
 
 
 def _counted(row: Row, data: Any) -> Row:

@@ -31,6 +31,7 @@ from attorn.contracts.execution import (
     WorkExecuted,
 )
 from attorn.contracts.ids import Priority
+from attorn.contracts.messages import EVENT_BY_TYPE
 from attorn.contracts.review import ReviewRequested, WorkReviewed
 from attorn.contracts.work import (
     Purpose,
@@ -53,8 +54,8 @@ from attorn.contracts.work import (
 )
 from attorn.projections import timeline
 from attorn.projections.directory import NOW, AsOf
-from attorn.projections.fold import Rows
-from attorn.projections.lifecycle import ENDED, Lifecycle, step
+from attorn.projections.fold import Rows, item
+from attorn.projections.lifecycle import ENDED, MOVING, Lifecycle, State, step
 
 NAME = "board"
 VERSION = 3
@@ -67,6 +68,7 @@ INDEXES = (
     ("executor", "key", "state"),
     ("due_at",),
 )
+keys: Final = item
 
 GAP = timedelta(days=7)
 """A longer time in which nothing happened to an item is kept as a gap."""
@@ -75,7 +77,7 @@ FINISHED: Final = ENDED | {"submitted", "verified"}
 """The states of work that is not open: handed in, or ended."""
 
 
-class Question(msgspec.Struct, frozen=True):
+class Question(msgspec.Struct, frozen=True, gc=False):
     """An open question of an item, and who has to answer it."""
 
     request_id: str
@@ -84,7 +86,7 @@ class Question(msgspec.Struct, frozen=True):
     respond_by: datetime | None
 
 
-class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
+class Kept(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What the fold has to remember of an item beside its columns.
 
     `gaps_s` are the seconds of each time longer than GAP in which nothing happened. `closed`: what happened last
@@ -100,7 +102,7 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
     closed: bool = False
 
 
-class Row(msgspec.Struct, frozen=True):
+class Row(msgspec.Struct, frozen=True, gc=False):
     """One work item. Times are those at which things happened.
 
     `named`, `process` and `source` are what it takes to resolve who answers. `executor` carries it out, `team` is where
@@ -142,12 +144,6 @@ class Row(msgspec.Struct, frozen=True):
     kept: Kept = Kept()
 
 
-def keys(recorded: Recorded) -> Sequence[str]:
-    """The work item that the event is about."""
-    subject = recorded.event.subject
-    return (subject[5:],) if subject.startswith("work/") else ()
-
-
 def apply(row: Row | None, recorded: Recorded, key: str) -> Row:
     """The item after the event."""
     event = recorded.event
@@ -157,6 +153,15 @@ def apply(row: Row | None, recorded: Recorded, key: str) -> Row:
         at = recorded.position
         row = Row(key, "", 0, at, at, time, time, recorded.recorded_at, events=0, source=source)
     kept = row.kept
+    if (
+        data.__class__ not in _TELLING
+        and row.state
+        and not kept.closed
+        and row.last_time <= time <= row.last_time + GAP
+    ):
+        # Half of all events, and of the item they say no more than that they happened.
+        return _replace(row, events=row.events + 1, last_position=recorded.position, last_time=time,
+                        last_recorded_at=recorded.recorded_at)  # fmt: skip
     changes: dict[str, Any] = {
         "events": row.events + 1,
         "last_position": recorded.position,
@@ -188,7 +193,7 @@ def apply(row: Row | None, recorded: Recorded, key: str) -> Row:
     team = getattr(data, "team", None)
     if team is not None:
         changes["team"] = team
-    taken = _TAKEN.get(type(data))
+    taken = _TAKEN.get(data.__class__)
     if taken is not None:
         taken(row, data, time, changes, keeps)
     questions = keeps.get("questions", kept.questions)
@@ -203,8 +208,11 @@ def apply(row: Row | None, recorded: Recorded, key: str) -> Row:
         if closed is not kept.closed:
             keeps["closed"] = closed
     if keeps:
-        changes["kept"] = msgspec.structs.replace(kept, **keeps)
-    return msgspec.structs.replace(row, **changes)
+        changes["kept"] = _replace(kept, **keeps)
+    return _replace(row, **changes)
+
+
+_replace: Final = msgspec.structs.replace
 
 
 def _moved(row: Row, life: Lifecycle, time: datetime, changes: dict[str, Any]) -> None:
@@ -325,6 +333,16 @@ _TAKEN: Final[dict[type, Callable[[Row, Any, datetime, _Changes, _Changes], None
     WorkCompleted: _completed,
     WorkReopened: _reopened,
 }
+_TELLING: Final = frozenset(
+    {
+        *MOVING,
+        *timeline.TAKING,
+        *_TAKEN,
+        *_CLOSING,
+        *(event for event in EVENT_BY_TYPE.values() if "team" in event.__struct_fields__),
+    }
+)
+"""What may say more of an item than that something happened."""
 
 
 # ---- what can be done, and how it was
@@ -332,11 +350,14 @@ _TAKEN: Final[dict[type, Callable[[Row, Any, datetime, _Changes, _Changes], None
 
 def actions(row: Row) -> tuple[str, ...]:
     """The verbs of the commands that the state machine has a way for now; who may give them is another question."""
-    life = row.kept.life
+    return possible(row.kept.life, row.defined_at is not None, bool(row.open_inputs), bool(row.open_escalations))
+
+
+def possible(life: Lifecycle, is_defined: bool, is_asked: bool, is_escalated: bool) -> tuple[str, ...]:
+    """The same, of an item of which no more than this is known."""
     # What is allowed depends on whether anything is open, not on what it is: all items have few answers between them.
-    alike = Lifecycle(life.state, 1, life.back, _ANY[: len(life.inputs)], _ANY[: len(life.blockers)],
-                      _ANY_REVIEW[: len(life.reviews)], life.pauses, _ANY[: len(life.executions)])  # fmt: skip
-    return _actions(alike, row.defined_at is not None, bool(row.open_inputs), bool(row.open_escalations))
+    return _actions(life.state, life.back, not life.inputs, not life.blockers, not life.reviews, life.pauses,
+                    not life.executions, is_defined, is_asked, is_escalated)  # fmt: skip
 
 
 _ANY: Final = ("any",)
@@ -344,7 +365,20 @@ _ANY_REVIEW: Final = (("any", 1),)
 
 
 @lru_cache(maxsize=4_096)
-def _actions(life: Lifecycle, is_defined: bool, is_asked: bool, is_escalated: bool) -> tuple[str, ...]:
+def _actions(
+    state: State,
+    back: State,
+    no_inputs: bool,
+    no_blockers: bool,
+    no_reviews: bool,
+    pauses: tuple[State, ...],
+    no_executions: bool,
+    is_defined: bool,
+    is_asked: bool,
+    is_escalated: bool,
+) -> tuple[str, ...]:
+    life = Lifecycle(state, 1, back, () if no_inputs else _ANY, () if no_blockers else _ANY,
+                     () if no_reviews else _ANY_REVIEW, pauses, () if no_executions else _ANY)  # fmt: skip
     verbs = {verb for verb, payload in _LEADING.items() if step(life, payload).allowed}
     verbs |= _ALWAYS
     if life.state not in ENDED:

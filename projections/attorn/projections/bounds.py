@@ -137,9 +137,10 @@ def beyond(terms: WorkDelegated, action: ExecutionActionRecorded) -> Iterator[tu
     id = terms.delegation_id
     if terms.activities and action.tool not in terms.activities:
         yield f"{action.tool} is not among the activities of {id}: {', '.join(terms.activities)}", "data.tool"
-    for field, named in (("data.tool", action.tool), ("data.target", action.target)):
-        if named and matches(named, terms.exclusions):
-            yield f"{named} is excluded by {id}", field
+    if terms.exclusions:
+        for field, named in (("data.tool", action.tool), ("data.target", action.target)):
+            if named and matches(named, terms.exclusions):
+                yield f"{named} is excluded by {id}", field
     if terms.resource_keys and action.target and not matches(action.target, terms.resource_keys):
         yield f"{action.target} is not among the resources of {id}: {', '.join(terms.resource_keys)}", "data.target"
     if terms.resource_keys and action.side_effect and not action.target:

@@ -27,7 +27,7 @@ class Rules(Protocol):
     def initial(self) -> Any: ...
     @property
     def state_type(self) -> Any: ...
-    def check(self, state: Any, event: Event, directory: Directory, /) -> Iterator[Breach]: ...
+    def check(self, state: Any, event: Event, directory: Directory, /) -> Iterable[Breach]: ...
     def evolve(self, state: Any, event: Event, /) -> Any: ...
 
 
@@ -86,7 +86,7 @@ class Findings:
     """
 
     NAME: str = "findings"
-    VERSION: int = 2
+    VERSION: int = 3
     EVENTS: frozenset[type] | None = None
     INDEXES: tuple[tuple[str, ...], ...] = (("found",), ("open",))
     Row: type[Any] = _Row
@@ -95,7 +95,7 @@ class Findings:
         self._rules = rules
         self._directory = directory
         # What is found and refuses nobody: not every kind of stream has such rules.
-        self._observing: dict[str, Any] = {kind: getattr(of, "observe", None) for kind, of in rules.items()}
+        self._observing: dict[str, Any] = {kind: getattr(of, "observing", {}) for kind, of in rules.items()}
         self._states = {kind: msgspec.json.Decoder(of.state_type) for kind, of in rules.items()}
 
     def keys(self, recorded: Recorded) -> Sequence[str]:
@@ -110,6 +110,7 @@ class Findings:
         """The stream after the event: what the event broke, and the state that the next one is judged by."""
         event = recorded.event
         data: Any = event.data
+        of = data.__class__
         findings: tuple[Finding, ...] = ()
         is_open = 0
         state: Any
@@ -127,17 +128,18 @@ class Findings:
             if state.__class__ is msgspec.Raw:
                 state = self._states[kind].decode(state)
         breaches = [*rules.check(state, event, self._directory)]
-        if (observe := self._observing[kind]) is not None:
+        if (observe := self._observing[kind].get(of)) is not None:
             breaches += observe(event, self._directory)
         if breaches:
             broken = tuple(_merged(breaches, recorded))
             findings, is_open = (*findings, *broken), is_open + len(broken)
-        if event.data.__class__ in _STATUS:
+        if of in _STATUS:
             told = {data.finding_id: _disposition(recorded)}
             findings = tuple(_settled(finding, told) for finding in findings)
             is_open = sum(finding.status == "open" for finding in findings)
         version = min(event.version, _VERSION_MAX)
-        return _Row(key, kind, version, len(findings), is_open, findings, None, rules.evolve(state, event))
+        state = rules.evolve(state, event) if self._directory.hears(event) else state
+        return _Row(key, kind, version, len(findings), is_open, findings, None, state)
 
 
 _VERSION_MAX: Final = 2**63 - 1

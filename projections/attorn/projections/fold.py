@@ -20,6 +20,8 @@ class View(Protocol):
     module makes of an event may depend on nothing but the row and the event; an object may look at what is evolved
     from event to event, as the directory is.
 
+    Views that have the very same `keys`, and are about the same events, are asked for them once.
+
     A view may say `NEW = True`: its keys come once, as a rule. Then its rows are written without being looked for, and
     only where one is there already is the page folded once more, with what was there.
 
@@ -78,4 +80,12 @@ class Rows(Protocol):
         """As `select`, but of each row only these columns, as values: for who shows few of many."""
         ...
 
-    def count(self, row: type[R], where: str = "", parameters: Sequence[Any] = ()) -> int: ...
+    def count(self, row: type[R], where: str = "", parameters: Sequence[Any] = (), limit: int | None = None) -> int:
+        """How many rows there are for which `where` holds; no more than `limit` are counted."""
+        ...
+
+
+def item(recorded: Recorded) -> Sequence[str]:
+    """The work item that an event is about: the `keys` of the views that have a row an item."""
+    subject = recorded.event.subject
+    return (subject[5:],) if subject.startswith("work/") else ()

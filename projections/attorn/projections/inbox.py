@@ -4,6 +4,8 @@ A row is there while its thing waits, and goes when it is settled, or when the i
 and offers of accountability outlive that. Things are found by whom they are addressed to, so
 that a page of one person's costs the same however much waits for others. Who comes in for somebody, by role, as
 successor or as substitute, is resolved through the directory when it is asked.
+
+What waits for whoever answers for the work is found by the name that stands on the item, and moves when that does.
 """
 
 from collections.abc import Callable, Iterable
@@ -27,15 +29,16 @@ from attorn.contracts.delegation import (
 from attorn.contracts.envelope import Recorded
 from attorn.contracts.execution import ExecutionInputProvided, ExecutionInputRequired
 from attorn.contracts.handover import HandoverAccepted, HandoverDeclined, HandoverExpired, HandoverOffered
-from attorn.contracts.work import WorkCancelled, WorkCompleted, WorkFailed, WorkSuperseded
+from attorn.contracts.work import WorkCancelled, WorkCompleted, WorkDefined, WorkFailed, WorkSuperseded
 
 NAME = "inbox"
-VERSION = 2
+VERSION = 3
 INDEXES = (("addressed", "turn"),)
 
 Kind: TypeAlias = Literal[
-    "review", "input", "decision", "escalation", "handover", "accountability", "delegation", "member", "item"
-]
+    "review", "input", "decision", "escalation", "handover", "accountability", "delegation",
+    "member", "item", "named", "answers",
+]  # fmt: skip
 
 ANYBODY: Final = "reviewer"
 """To whom a review is addressed that names no candidates: whoever holds this role."""
@@ -44,12 +47,25 @@ ANSWERING: Final = "?"
 """To whom a decision or an escalation is addressed that names nobody: whoever answers for the work."""
 
 
+class Open(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """A thing that is addressed to whoever answers: since which position, and its turn; None while it waits for nobody,
+    or for one who has taken it up."""
+
+    thing: str
+    position: int
+    turn: str | None
+
+
 class Row(msgspec.Struct, frozen=True, gc=False):
     """One thing that waits; or, under `member/…`, that somebody is among several who are addressed together.
 
     Under `item/…` are the keys of what has begun to wait and ends with the item at the latest, as `to`; some of it may
-    be settled already. `addressed` is a participant or a role, or a digest of several, each of whom has a `member` row
-    that leads there; null is nobody.
+    be settled already. There is also who is `named` to answer, in the item's definition or since, and what is `open`
+    that waits for whoever answers: each of that has the row `answers/<named>/<turn>/<thing>`, so that the keys of one
+    name are in turn. Whoever was ever named has a row `named/<name>`.
+
+    `addressed` is a participant or a role, or a digest of several, each of whom has a `member` row that leads there;
+    null is nobody.
     `turn` is the place in line: the deadline, then the position. `to` is everybody who could act, whoever has claimed
     it meanwhile, null where that is `addressed` itself; `rungs` are those of an escalation's ladder. `required`
     verdicts are still wanted of a review, by nobody in `excluded`.
@@ -72,6 +88,9 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     excluded: tuple[str, ...] | None = None
     rungs: tuple[tuple[str, ...], ...] | None = None
     required: int = 1
+    named: str | None = None
+    defined: bool = False
+    open: tuple[Open, ...] | None = None
 
 
 TEXT_MAX: Final = 200
@@ -99,19 +118,31 @@ def turn(due_at: datetime | None, position: int) -> str:
 
 
 def keys(recorded: Recorded) -> tuple[str, ...]:
-    """The thing that begins or ceases to wait, with its item, and the members of those whom it is addressed to."""
+    """The item and the thing that begins or ceases to wait, the members of those it is addressed to, and who is named.
+
+    The item comes first where the thing ends with it, or where it says whose name the thing is under.
+    """
     event = recorded.event
-    if event.data.__class__ in _ENDING:
-        return (f"item/{event.subject[5:]}",) if event.subject.startswith("work/") else ()
-    found = _ABOUT.get(event.data.__class__)
-    if found is None or not event.subject.startswith("work/"):
+    data = event.data
+    if not event.subject.startswith("work/"):
         return ()
-    kind, thing = found[0], _thing(recorded)
-    item = () if kind in _OUTLIVING else (f"item/{event.subject[5:]}",)
-    groups = _GROUPS.get(event.data.__class__)
+    item = f"item/{event.subject[5:]}"
+    if data.__class__ in _ENDING:
+        return (item,)
+    if data.__class__ is WorkDefined:
+        return (item, f"named/{data.accountable}")
+    found = _ABOUT.get(data.__class__)
+    if found is None:
+        return ()
+    thing = _thing(recorded)
+    if data.__class__ is AccountabilityTransferred:
+        return (item, thing, f"named/{data.to}")
+    if data.__class__ is AccountabilityOffered:
+        return (thing,)
+    groups = _GROUPS.get(data.__class__)
     if groups is None:
-        return (*item, thing)
-    return (*item, thing, *(key for to in groups(event.data) for key in _members(to)))
+        return (item, thing)
+    return (item, thing, *(key for to in groups(data) for key in _members(to)))
 
 
 def _thing(recorded: Recorded) -> str:
@@ -121,8 +152,27 @@ def _thing(recorded: Recorded) -> str:
 
 
 def more(row: Row | None, recorded: Recorded) -> tuple[str, ...]:
-    """What ends with the item."""
-    return row.to or () if row is not None and recorded.event.data.__class__ in _ENDING else ()
+    """What ends with the item, and the rows that begin or cease to stand under the name of who answers for it."""
+    kind = recorded.event.data.__class__
+    ending = row.to or () if row is not None and kind in _ENDING else ()
+    if kind not in _MOVING or ((row is None or not row.open) and not _opens(recorded.event.data)):
+        return ending
+    item = f"item/{recorded.event.subject[5:]}"
+    # What stands under a name changes with nothing but that name and the thing itself: so a row that is there before
+    # a page, and goes in it, is among these also by what the item says before the page.
+    return (*ending, *sorted(_standing(row) ^ _standing(_item(row, recorded, item))))
+
+
+def _standing(item: Row | None) -> set[str]:
+    """The keys of what waits for whoever answers for the item."""
+    if item is None or not item.open:
+        return set()
+    return {f"{answering(item.named)}{one.turn}/{one.thing}" for one in item.open if one.turn is not None}
+
+
+def answering(named: str | None) -> str:
+    """What the keys begin with of all that waits for whoever answers for the items that name `named`."""
+    return f"answers/{named or ''}/"
 
 
 @lru_cache(maxsize=4_096)
@@ -133,16 +183,25 @@ def _members(to: tuple[str, ...]) -> tuple[str, ...]:
 
 def apply(row: Row | None, recorded: Recorded, key: str) -> Row | None:
     """The thing after the event; None when nobody need do anything any more."""
+    if key.startswith("item/"):
+        return _item(row, recorded, key)
+    if key.startswith("answers/"):
+        # It is touched only where it begins or ceases to be.
+        return Row(key, "answers", None) if row is None else None
     if key.startswith("member/"):
         if row is not None:
             return row
         _, member, group = key.split("/")
         return Row(key, "member", group, member=member)
+    if key.startswith("named/"):
+        return row if row is not None else Row(key, "named", None)
+    return _after(row, recorded, key)
+
+
+def _after(row: Row | None, recorded: Recorded, key: str) -> Row | None:
     data = recorded.event.data
     if data.__class__ in _ENDING:
         return None
-    if key.startswith("item/"):
-        return _item(row, recorded, key)
     begun = _BEGUN.get(data.__class__)
     if begun is not None:
         return begun(key, recorded, data)
@@ -152,14 +211,60 @@ def apply(row: Row | None, recorded: Recorded, key: str) -> Row | None:
 
 def _item(row: Row | None, recorded: Recorded, key: str) -> Row | None:
     data = recorded.event.data
-    thing = _thing(recorded)
-    waiting = row.to or () if row is not None else ()
-    if data.__class__ in _BEGUN:
-        return row if thing in waiting else Row(key, "item", None, to=(*waiting, thing))
-    if data.__class__ in _GOES_ON or thing not in waiting:
+    before = row if row is not None else Row(key, "item", None)
+    if data.__class__ is WorkDefined:
+        # The first definition stands: a second one is a finding and names nobody.
+        return before if before.defined else _replace(before, named=data.accountable, defined=True)
+    if data.__class__ is AccountabilityTransferred:
+        return before if before.named == data.to else _replace(before, named=data.to)
+    to, open = before.to, before.open
+    if data.__class__ in _ENDING:
+        to, open = None, tuple(one for one in open or () if "/escalation/" in one.thing) or None
+    else:
+        kind, thing = _ABOUT[data.__class__][0], _thing(recorded)
+        if kind not in _OUTLIVING:
+            to = _waiting_for(to, data, thing)
+        if kind in _ANSWERED:
+            open = _open(open, recorded, kind, thing)
+    if to is before.to and open == before.open:
         return row
-    left = tuple(one for one in waiting if one != thing)
-    return Row(key, "item", None, to=left) if left else None
+    after = _replace(before, to=to, open=open)
+    return after if to or open or after.named is not None else None
+
+
+def _waiting_for(to: tuple[str, ...] | None, data: Any, thing: str) -> tuple[str, ...] | None:
+    waiting = to or ()
+    if data.__class__ in _BEGUN:
+        return to if thing in waiting else (*waiting, thing)
+    if data.__class__ in _GOES_ON or thing not in waiting:
+        return to
+    return tuple(one for one in waiting if one != thing) or None
+
+
+def _opens(data: Any) -> bool:
+    """Whether it begins to wait for whoever answers for the work."""
+    match data:
+        case DecisionRequested():
+            return not data.from_
+        case escalation.WorkEscalated():
+            return not data.ladder
+        case _:
+            return False
+
+
+def _open(before: tuple[Open, ...] | None, recorded: Recorded, kind: Kind, thing: str) -> tuple[Open, ...] | None:
+    known = next((one for one in before or () if one.thing == thing), None)
+    if known is None and not _opens(recorded.event.data):
+        return before
+    was = None
+    if known is not None:
+        now = ANSWERING if known.turn is not None else None
+        was = Row(thing, kind, now, known.turn or "", position=known.position, to=(ANSWERING,))
+    after = _after(was, recorded, thing)
+    others = tuple(one for one in before or () if one.thing != thing)
+    if after is None or addressees(after) != (ANSWERING,):
+        return others or None
+    return (*others, Open(thing, after.position, after.turn if after.addressed == ANSWERING else None))
 
 
 # ---- what begins to wait
@@ -335,8 +440,15 @@ _GROUPS: Final[dict[type, Callable[[Any], Iterable[tuple[str, ...]]]]] = {
 
 _ENDING: Final = frozenset({WorkCompleted, WorkFailed, WorkCancelled, WorkSuperseded})
 _OUTLIVING: Final = frozenset({"escalation", "accountability"})
+_ANSWERED: Final = frozenset({"decision", "escalation"})
+"""The kinds of things that may be addressed to whoever answers for the work."""
 
-EVENTS: Final[frozenset[type]] = frozenset(_ABOUT) | _ENDING
+_MOVING: Final = frozenset(
+    {WorkDefined, AccountabilityTransferred, *_ENDING, *(e for e in _ABOUT if _ABOUT[e][0] in _ANSWERED)}
+)
+"""The events that may move what waits for whoever answers."""
+
+EVENTS: Final[frozenset[type]] = frozenset(_ABOUT) | _ENDING | {WorkDefined}
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)

@@ -66,7 +66,7 @@ _UNDONE: Final = _IDLE | _HELD | {"waiting_input", "blocked", "suspended"}
 _OPEN: Final = _UNDONE | {"in_review", "submitted", "verified"}
 
 
-class Lifecycle(msgspec.Struct, frozen=True, omit_defaults=True):
+class Lifecycle(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Where a work item stands, and what it must remember to go on from there.
 
     `back` is the state that it returns to when none of `pauses` (suspended, blocked) is left; `inputs` and `blockers`
@@ -89,7 +89,7 @@ class Lifecycle(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.state not in ENDED and self.state not in ("submitted", "verified")
 
 
-class Step(msgspec.Struct, frozen=True):
+class Step(msgspec.Struct, frozen=True, gc=False):
     """What an event does to a lifecycle; `allowed` is the table's word for it."""
 
     after: Lifecycle
@@ -103,7 +103,7 @@ def step(life: Lifecycle, payload: Any) -> Step:
         if isinstance(payload, WorkDefined):
             return Step(Lifecycle("defined", 1), True)
         life = Lifecycle("discovered", 1)
-    move = _MOVES.get(type(payload))
+    move = _MOVES.get(payload.__class__)
     return Step(life, True) if move is None else move(life, payload)
 
 
@@ -131,8 +131,7 @@ def _to(state: State, allowed: frozenset[str]) -> Callable[[Lifecycle, Any], Ste
         # A blocking escalation outlives every change of state but the end: nothing else settles it.
         blockers = () if state in ENDED else life.blockers
         # Nor does an execution outlive one: whoever else has the work now, or hands it in, begins or ends it anew.
-        after = _replace(life, state=state, back="", pauses=(), inputs=(), blockers=blockers, executions=())
-        return Step(after, life.state in allowed)
+        return Step(Lifecycle(state, life.cycle, "", (), blockers, life.reviews), life.state in allowed)
 
     return move
 
@@ -150,13 +149,19 @@ def _start(life: Lifecycle, payload: ExecutionStarted) -> Step:
     allowed = (life.state in _IDLE or life.state in _HELD or joins) and not life.blockers
     executions = (*(e for e in life.executions if e != payload.execution_id), payload.execution_id)
     inputs = life.inputs if life.executions else ()
-    return Step(_working(_replace(life, inputs=inputs, executions=executions)), allowed)
+    state = _at_work(inputs, life.blockers)
+    return Step(Lifecycle(state, life.cycle, "", inputs, life.blockers, life.reviews, (), executions), allowed)
 
 
 def _working(life: Lifecycle) -> Lifecycle:
-    """Work that is carried out, as far as no question and no blocking escalation halts it."""
-    state: State = "waiting_input" if life.inputs or life.blockers else "in_progress"
-    return _replace(life, state=state, back="", pauses=())
+    """Work that is carried out."""
+    state = _at_work(life.inputs, life.blockers)
+    return Lifecycle(state, life.cycle, "", life.inputs, life.blockers, life.reviews, (), life.executions)
+
+
+def _at_work(inputs: tuple[str, ...], blockers: tuple[str, ...]) -> State:
+    """Under way, as far as no question and no blocking escalation halts it."""
+    return "waiting_input" if inputs or blockers else "in_progress"
 
 
 def _replace(life: Lifecycle, **changes: Any) -> Lifecycle:
@@ -245,17 +250,18 @@ def _execute(life: Lifecycle, payload: WorkExecuted) -> Step:
         # Whoever else is at it goes on, and so does the work, with the questions that are open.
         after = _go_on(_replace(life, executions=others))
         return Step(after, life.state in ("in_progress", "waiting_input"))
-    ended = _replace(life, back="", pauses=(), inputs=(), executions=())
+    allowed = life.state in ("in_progress", "waiting_input")
     match payload.result:
         case "completed":
             # What others handed in before may still be looked at.
-            judged: State = "in_review" if life.reviews else "submitted"
-            return Step(_replace(ended, state=judged), life.state == "in_progress")
+            state: State = "in_review" if life.reviews else "submitted"
+            allowed = life.state == "in_progress"
         case "failed":
             # Who fails may have been waiting; its questions end with the execution, an escalation does not.
-            return Step(_working(ended), life.state in ("in_progress", "waiting_input"))
+            state = _at_work((), life.blockers)
         case "aborted":
-            return Step(_replace(ended, state="claimed"), life.state in ("in_progress", "waiting_input"))
+            state = "claimed"
+    return Step(Lifecycle(state, life.cycle, "", (), life.blockers, life.reviews), allowed)
 
 
 def _request(life: Lifecycle, payload: ReviewRequested) -> Step:
@@ -264,7 +270,8 @@ def _request(life: Lifecycle, payload: ReviewRequested) -> Step:
         # One has handed in, and others are still at it: the work goes on, and waits for the verdict at its end.
         return Step(_replace(life, reviews=reviews), True)
     allowed = life.state in ("submitted", "in_review")
-    return Step(_replace(life, state="in_review", reviews=reviews, back="", pauses=()), allowed)
+    after = Lifecycle("in_review", life.cycle, "", life.inputs, life.blockers, reviews, (), life.executions)
+    return Step(after, allowed)
 
 
 def _review(life: Lifecycle, payload: WorkReviewed) -> Step:
@@ -280,8 +287,8 @@ def _review(life: Lifecycle, payload: WorkReviewed) -> Step:
     )
     if goes_on:
         return Step(_replace(life, reviews=left), allowed)
-    after: State = "in_review" if left else "submitted"
-    return Step(_replace(life, state=after, reviews=left, back="", pauses=()), allowed)
+    state: State = "in_review" if left else "submitted"
+    return Step(Lifecycle(state, life.cycle, "", life.inputs, life.blockers, left, (), life.executions), allowed)
 
 
 def _drop(life: Lifecycle, payload: ReviewInvalidated | ReviewWithdrawn) -> Step:
@@ -334,3 +341,6 @@ _MOVES: Final[dict[type, Callable[[Lifecycle, Any], Step]]] = {
     WorkSuperseded: _to("superseded", _OPEN),
     WorkReopened: _reopen,
 }
+
+MOVING: Final = frozenset(_MOVES)
+"""The events of which a lifecycle may change; none other has `step` a word on."""

@@ -32,7 +32,7 @@ class Reviewing(msgspec.Struct):
 
     def evolve(self, recorded: Recorded) -> None:
         """Take in one event; most are about no review."""
-        if recorded.event.data.__class__ not in _ABOUT:
+        if recorded.event.data.__class__ not in REVIEWED:
             return
         kind, _, id = recorded.stream.partition("/")
         match recorded.event.data:
@@ -80,7 +80,7 @@ class Reviewing(msgspec.Struct):
                 self.waiting.pop(person, None)
 
 
-_ABOUT: Final = frozenset(
+REVIEWED: Final = frozenset(
     {
         ParticipantRegistered,
         ParticipantUpdated,
@@ -94,3 +94,4 @@ _ABOUT: Final = frozenset(
         WorkSuperseded,
     }
 )
+"""The events that say who has room for reviews, or of which reviews begin or end to wait."""

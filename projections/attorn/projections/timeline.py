@@ -4,10 +4,10 @@ The rows keep what the state machine needs of an event, so that where any item s
 them. An event is never changed, and so is its row: it is written once, and never looked for before.
 """
 
+from binascii import crc32, crc_hqx
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -40,7 +40,7 @@ from attorn.projections.fold import Rows
 from attorn.projections.lifecycle import Lifecycle, step
 
 NAME = "timeline"
-VERSION = 5
+VERSION = 6
 EVENTS: Final[frozenset[type] | None] = None
 INDEXES = (("stream",), ("type",), ("actor",), ("named",))
 NEW = True
@@ -55,8 +55,8 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     `team` where it lay then.
     `state` is where the event leads a work item by itself; null where that depends on what was before. `waiting_on` is
     who has to answer. `reference` and `detail` are the id and the word that the state machine goes by: a request's,
-    an escalation's, a review's; a result, a verdict, a number of verdicts. `named` is a digest of who published it, its
-    source and its id: a source that uses an id twice makes two events of one digest, wherever they are.
+    an escalation's, a review's; a result, a verdict, a number of verdicts. `named` is a checksum of who published it,
+    its source and its id: a source that uses an id twice makes two events of one checksum, wherever they are.
     """
 
     position: int
@@ -99,39 +99,40 @@ def apply(row: Row | None, recorded: Recorded, key: int) -> Row | None:
     """The event's row."""
     event = recorded.event
     data = event.data
-    stream = event.subject
-    authid = event.authid
+    stream, source, id, authid = event.subject, event.source, event.id, event.authid
     actor = about = team = waiting_on = reference = detail = state = None
     told = _READ.get(data.__class__)
     if told is None:
         type = data.type
         summary = f"something that this version cannot read: {type or 'no type'}"
     else:
-        type = told.type
-        if told.actor:
-            actor = getattr(data, told.actor)
-        if told.has_team:
+        type, sentence, acting, whom, which, what, waits, words, has_team, leads = told
+        if acting:
+            actor = getattr(data, acting)
+        if has_team:
             team = data.team
-        if told.about:
-            about = getattr(data, told.about)
-            if told.waits:
+        if whom:
+            about = getattr(data, whom)
+            if waits:
                 waiting_on = about
-        if told.reference:
-            reference = getattr(data, told.reference)
-        if told.detail and (said := getattr(data, told.detail)) is not None:
-            detail = told.words[said] if said.__class__ is bool else str(said)
-        if told.leads is not None and stream.startswith("work/"):
-            state = told.leads if told.leads.__class__ is str else told.leads.get(detail or "")
-        summary = told.summary(data, stream.partition("/")[2])
+        if which:
+            reference = getattr(data, which)
+        if what and (said := getattr(data, what)) is not None:
+            detail = words[said] if said.__class__ is bool else str(said)
+        if leads is not None and stream.startswith("work/"):
+            state = leads if leads.__class__ is str else leads.get(detail or "")
+        summary = sentence(data, stream.partition("/")[2])
     if len(summary) > SUMMARY_MAX:
         summary = summary[: SUMMARY_MAX - 1] + "…"
-    named = blake2b(f"{authid or ''}\x00{event.source}\x00{event.id}".encode(), digest_size=8).digest()
-    return Row(recorded.position, _integer(named, "little", signed=True), stream, event.version, event.time,
-               recorded.recorded_at, type, actor or authid, authid, about, team, state, waiting_on, reference, detail,
-               summary, event.source, event.id, event.correlationid)  # fmt: skip
+    return Row(recorded.position, _named(authid, source, id), stream, event.version, event.time, recorded.recorded_at,
+               type, actor or authid, authid, about, team, state, waiting_on, reference, detail, summary, source, id,
+               event.correlationid)  # fmt: skip
 
 
-_integer: Final = int.from_bytes
+def _named(authid: str | None, source: str, id: str) -> int:
+    name = f"{authid or ''}\x00{source}\x00{id}".encode()
+    # Two checksums of 48 bits together, a quarter of what a hash costs: whoever finds two alike looks at the names.
+    return crc32(name) << 16 | crc_hqx(name, 0)
 
 
 # ---- ids that were used again
@@ -149,15 +150,15 @@ def again(rows: Rows, stream: str | None = None) -> Iterator[tuple[Row, Row]]:
 
 def repeats(rows: Rows, told: Sequence[Row]) -> dict[int, list[Row]]:
     """The events that use the id of one of `told` again, by the position of the first that did."""
-    digests = sorted({row.named for row in told})
+    sums = sorted({row.named for row in told})
     found: dict[int, list[Row]] = {}
-    for first, other in _again(rows.select(Row, f"named IN ({', '.join('?' * len(digests))})", digests, "position")):
+    for first, other in _again(rows.select(Row, f"named IN ({', '.join('?' * len(sums))})", sums, "position")):
         found.setdefault(first.position, []).append(other)
     return found
 
 
 def _again(found: Iterable[Row], stream: str | None = None) -> Iterator[tuple[Row, Row]]:
-    # What has one digest is looked at: two that nobody would take for each other may have the same.
+    # What has one checksum is looked at: two that nobody would take for each other may have the same.
     first: dict[tuple[str | None, str, str], Row] = {}
     for row in found:
         before = first.setdefault((row.authid, row.source, row.event_id), row)
@@ -197,7 +198,7 @@ def standing(rows: Iterable[Row]) -> Standing:
 
 def executes(payload: Any, executor: str | None) -> str | None:
     """Who carries the work out after an event, when `executor` did before it."""
-    taker = _TAKERS.get(type(payload), "")
+    taker = _TAKERS.get(payload.__class__, "")
     if taker is None:
         return None
     return getattr(payload, taker) if taker else executor
@@ -553,6 +554,9 @@ _TAKERS: Final[dict[type, str | None]] = {
 }
 """The field of an event that says who carries the work out from then on; None where nobody does."""
 
+TAKING: Final = frozenset(_TAKERS)
+"""What changes who carries the work out."""
+
 _LEADS: Final[dict[type, str | dict[str, str]]] = {
     work.WorkDefined: "defined",
     work.WorkReadied: "ready",
@@ -587,7 +591,7 @@ _LEADS: Final[dict[type, str | dict[str, str]]] = {
 """Where an event leads an item by itself. What really became of it, `standing` says."""
 
 
-class _Reading(msgspec.Struct, frozen=True):
+class _Reading(NamedTuple):
     """The same of one class of events, with all that can be known of it before there is an event."""
 
     type: str

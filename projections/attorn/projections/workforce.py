@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from attorn.contracts.ids import ParticipantKind
 from attorn.contracts.policy import PolicyPublished
 from attorn.projections.directory import NOW, AsOf, Deployment, Directory, Fact, Participant
 from attorn.projections.ladder import Step, climb, reached
@@ -21,19 +20,6 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     path: tuple[str, ...]
     person: str | None = None
-    problem: str | None = None
-
-
-class Seat(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One place on the chart: who sits there, and the line above them."""
-
-    id: str
-    name: str
-    kind: ParticipantKind
-    org_unit: str | None = None
-    external_party: str | None = None
-    person: str | None = None
-    path: tuple[str, ...] = ()
     problem: str | None = None
 
 
@@ -96,23 +82,6 @@ def line(directory: Directory, id: str, asof: AsOf = NOW) -> Line:
     above = path[1:] if path[:1] == [id] and (len(path) > 1 or directory.kind(id, asof) != "human") else path
     person = next((each for each in above if directory.is_person(each, asof)), None)
     return Line(path=tuple(path), person=person, problem=problem)
-
-
-def org_chart(directory: Directory, asof: AsOf = NOW) -> tuple[Seat, ...]:
-    """Everybody who is here, by id, each with the line above them."""
-    found: list[Seat] = []
-    for id in sorted(directory.participants):
-        who = directory.participants[id]
-        if not asof.covers(who.stamp) or not directory.is_here(id, asof):
-            continue
-        above = line(directory, id, asof)
-        # A team that reports to nobody is a group of candidates, not a place without a head.
-        problem = None if who.kind == "team" and above.path == (id,) else above.problem
-        found.append(
-            Seat(id=id, name=who.name, kind=who.kind, org_unit=who.org_unit, external_party=who.external_party,
-                 person=above.person, path=above.path[1:], problem=problem)
-        )  # fmt: skip
-    return tuple(found)
 
 
 def _superior(directory: Directory, who: Participant, asof: AsOf) -> str | None:

@@ -27,19 +27,21 @@ OPTIONS: Final[dict[str, Any]] = {
 async def connect(url: str, name: str, on_error: Callable[[Exception], None] | None = None) -> Client:
     """A connection that outlives restarts of the server. `on_error` hears what the server refuses."""
 
-    is_made, told = False, set[str]()
+    made: Client | None = None
+    told = set[str]()
 
     async def error(reason: Exception) -> None:
         # Before the connection is made nobody has asked anything, and who is to hear of it may not be there yet either.
-        if is_made and on_error is not None:
+        if made is not None and on_error is not None:
             on_error(reason)
-        if not is_made and str(reason) not in told:  # once, not with every try
+        if made is None and str(reason) not in told:  # once, not with every try
             told.add(str(reason))
             log.warning("no connection yet, trying on", extra={"connection": name, "reason": str(reason)})
         log.debug("connection error", extra={"connection": name, "reason": str(reason)})
 
     async def disconnected() -> None:
-        log.warning("connection lost", extra={"connection": name})
+        if made is None or not made.is_closed:  # whoever closes it has not lost it
+            log.warning("connection lost", extra={"connection": name})
 
     async def reconnected() -> None:
         log.info("connected again", extra={"connection": name})
@@ -53,5 +55,4 @@ async def connect(url: str, name: str, on_error: Callable[[Exception], None] | N
         **OPTIONS,
         **login(url),
     )
-    is_made = True
     return made

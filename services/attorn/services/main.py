@@ -10,11 +10,10 @@ import asyncio
 import contextlib
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
 from faststream import FastStream
 from faststream.nats import NatsBroker
@@ -25,7 +24,7 @@ from nats.aio.subscription import Subscription
 from attorn.client.login import login
 from attorn.contracts import subjects
 from attorn.contracts.refusal import Unavailable, Unreadable
-from attorn.services import connection, garbage, health, logs, metrics, traces
+from attorn.services import connection, expressions, garbage, health, logs, loop, metrics, traces
 from attorn.services.about import about, attorn_version
 from attorn.services.claim import app as claim
 from attorn.services.decision import app as decision
@@ -183,14 +182,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (Unreadable, Unavailable) as wrong:
         print(f"services: {wrong}", file=sys.stderr)
         return 2
-    runner: Callable[[Coroutine[Any, Any, None]], None] = asyncio.run
-    with contextlib.suppress(ImportError):
-        import uvloop
-
-        runner = uvloop.run
     garbage.look_seldom()
+    expressions.parse("true")  # loaded now, and not while somebody waits for the first answer
     try:
-        runner(run(options.nats_url, where))
+        loop.run(run(options.nats_url, where))
     except KeyboardInterrupt:
         return 130
     except Unavailable as unavailable:

@@ -8,6 +8,7 @@ import msgspec
 from attorn.contracts.envelope import Event, Unknown
 from attorn.contracts.messages import EVENT_BY_TYPE
 from attorn.contracts.refusal import Breach
+from attorn.contracts.review import ReviewRequested
 from attorn.projections.directory import Directory
 from attorn.services.claim import effect
 from attorn.services.claim import model as claim
@@ -53,18 +54,21 @@ class _WorkRules:
         work, dependency, handover, effect, delegation, execution, output, decision, review, escalation, finding,
     )  # fmt: skip
 
+    observing: Final = {ReviewRequested: review.observe}
+    """What is found in the views, and neither refused nor warned of at the doors."""
+
     def __init__(self) -> None:
         self._evolving = _by_payload(self.evolving)
         self._checking = _by_payload(self.checking)
 
-    def check(self, state: Work, event: Event, directory: Directory) -> Iterator[Breach]:
-        yield from check_stopped(event, state.process.id if state.process is not None else None, directory)
+    def check(self, state: Work, event: Event, directory: Directory) -> Sequence[Breach]:
+        found: list[Breach] = []
+        actor = directory.participants.get(event.authid or "")
+        if actor is not None and actor.stopped:
+            found += check_stopped(event, state.process.id if state.process is not None else None, directory)
         for slice_ in self._checking[type(event.data)]:
-            yield from slice_.check(state, event, directory)
-
-    def observe(self, event: Event, directory: Directory) -> Iterator[Breach]:
-        """What is found in the views, and neither refused nor warned of at the doors."""
-        return review.observe(event, directory)
+            found += slice_.check(state, event, directory)
+        return found
 
     def evolve(self, state: Work, event: Event) -> Work:
         for slice_ in self._evolving[type(event.data)]:

@@ -2,8 +2,10 @@
 
 import heapq
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 from itertools import islice
+from operator import attrgetter
 from typing import Any, Final, get_args
 
 import msgspec
@@ -13,7 +15,7 @@ from attorn.projections import accountability, board
 from attorn.projections.directory import AsOf, Directory
 from attorn.projections.fold import Rows
 from attorn.projections.lifecycle import State
-from attorn.projections.questions.paging import FINISHED, Limit, each, marks, next_key
+from attorn.projections.questions.paging import FINISHED, Limit, as_of, each, marks
 
 
 class AskBoard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -57,7 +59,7 @@ class AskBoardCounts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     known_at: datetime | None = None
 
 
-class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Item(msgspec.Struct, frozen=True, omit_defaults=True):
     """A work item as it is now. `accountable` answers for it, by `basis`; `actions` are what can be done to it."""
 
     work: str
@@ -96,10 +98,14 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Board(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`count` items match, of which these are one page, in order of their ids."""
+    """One page of the items that match, in order of their ids.
+
+    The first page says how many match, as `count`; of more than 1,000 it says 1,000, and looks no
+    further. A page that goes on behind another does not count again.
+    """
 
     position: int
-    count: int
+    count: int | None = None
     items: tuple[Item, ...] = ()
     next: str | None = None
 
@@ -151,15 +157,15 @@ def board_items(rows: Rows, directory: Directory, asked: AskBoard) -> Board:
             for state in parameters
         ))  # fmt: skip
         keys = list(islice(firsts, asked.limit + 1))
-        page = rows.select(board.Row, f"key IN ({marks(keys)})", keys, "key")
+        page = rows.values(board.Row, _COLUMNS, f"key IN ({marks(keys)})", keys, "key")
     else:
         behind = " AND ".join([*conditions, "key > ?"])
-        page = rows.select(board.Row, behind, [*parameters, asked.after], "key", asked.limit + 1)
+        page = rows.values(board.Row, _COLUMNS, behind, [*parameters, asked.after], "key", asked.limit + 1)
     return Board(
         position=rows.position,
-        count=rows.count(board.Row, where, parameters),
-        items=tuple(item(row, directory, rows.position) for row in page[: asked.limit]),
-        next=next_key(page, asked.limit),
+        count=rows.count(board.Row, where, parameters, COUNTED_MAX) if not asked.after else None,
+        items=_items(page[: asked.limit], directory, as_of(rows, directory)),
+        next=page[asked.limit - 1][0] if len(page) > asked.limit else None,
     )
 
 
@@ -205,25 +211,46 @@ def board_counts(rows: Rows, directory: Directory, asked: AskBoardCounts) -> Boa
 
 
 def item(row: board.Row, directory: Directory, position: int) -> Item:
-    answer = directory.answerable(row.named, row.process, row.source, AsOf(position=position))
-    return Item(
-        work=row.key,
-        state=row.state,
-        cycle=row.cycle,
-        accountable=answer.person,
-        accountable_name=directory.name(answer.person) if answer.person is not None else None,
-        basis=answer.basis,
-        actions=board.actions(row),
-        candidates=row.kept.candidates,
-        questions=row.kept.questions,
-        **{name: getattr(row, name) for name in _SHARED},
-    )
+    [found] = _items([_values(row)], directory, AsOf(position=position))
+    return found
 
 
-_SHARED: Final = tuple(
-    name for name in Item.__struct_fields__ if name in board.Row.__struct_fields__ and name not in ("state", "cycle")
-)
+def _items(page: Sequence[Sequence[Any]], directory: Directory, asof: AsOf) -> tuple[Item, ...]:
+    """Each of these, which are the values of `_COLUMNS`."""
+    answers: dict[tuple[Any, ...], tuple[str | None, str | None, str]] = {}
+    found = list[Item]()
+    # A page is made as often as somebody looks, and in the one thread that folds too: so of each item nothing is read
+    # but what it shows, and who answers is resolved once for those that say the same of it.
+    for (work, state, cycle, first_position, last_position, first_time, last_time, events, title, named, process,
+         version, parent, outcome, source, priority, due, executor, team, waiting_on, inputs, escalations, defined,
+         submitted, completed, ended, reopened, executors, kept) in page:  # fmt: skip
+        of = (named, process, source)
+        answer = answers.get(of)
+        if answer is None:
+            resolved = directory.answerable(named, process, source, asof)
+            person = resolved.person
+            name = directory.name(person) if person is not None else None
+            answer = answers[of] = (person, name, resolved.basis)
+        actions = board.possible(kept.life, defined is not None, inputs > 0, escalations > 0)
+        found.append(
+            Item(work, state, cycle, answer[0], answer[2], first_position, last_position, first_time, last_time,
+                 events, actions, title, answer[1], named, process, version, parent, outcome, source, priority, due,
+                 executor, team, kept.candidates, waiting_on, kept.questions, escalations, defined, submitted,
+                 completed, ended, reopened, executors)
+        )  # fmt: skip
+    return tuple(found)
 
+
+_COLUMNS: Final = (
+    "key", "state", "cycle", "first_position", "last_position", "first_time", "last_time", "events", "title", "named",
+    "process", "process_version", "parent_id", "outcome", "source", "priority", "due_at", "executor", "team",
+    "waiting_on", "open_inputs", "open_escalations", "defined_at", "submitted_at", "completed_at", "ended_at",
+    "reopened", "executor_changes", "kept",
+)  # fmt: skip
+_values: Final = attrgetter(*_COLUMNS)
+
+COUNTED_MAX: Final = 1_000
+"""How many items are counted at most, to say how many match."""
 
 STATES: Final = tuple(state for state in get_args(State) if state)
 UNFINISHED: Final = [state for state in STATES if state not in FINISHED]

@@ -29,11 +29,13 @@ class AskDelegations(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class AskDelegation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`position`: its terms and its state as they were there."""
+    """`position`: its terms and its state as they were there. `after` and `limit` are of what broke its bounds."""
 
     work: str
     delegation: str
     position: int | None = None
+    after: int = 0
+    limit: Limit = 1_000
 
 
 class AskGoverning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -87,7 +89,8 @@ class Used(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Chain(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A delegation with all that it descends from, the person's first, and what was done under it.
 
-    `root` is the human at whom the chain begins, None where it begins at none. `violations` are what broke its bounds.
+    `root` is the human at whom the chain begins, None where it begins at none. `violations` are one page of what broke
+    its bounds, in log order; `next` is the position after which the next page begins. `children` are the first 1,000.
     """
 
     work: str
@@ -98,6 +101,7 @@ class Chain(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     children: tuple[str, ...] = ()
     used: Used | None = None
     violations: tuple[Finding, ...] = ()
+    next: int | None = None
     problem: str | None = None
 
 
@@ -149,7 +153,7 @@ def chain(rows: Rows, directory: Directory, asked: AskDelegation) -> Chain:
         there = "" if row is None else f" at position {position}"
         problem = f"{asked.work} has no delegation {asked.delegation}{there}"
         return Chain(work=asked.work, delegation=asked.delegation, position=rows.position, problem=problem)
-    return _chain(rows, directory, row, position)
+    return _chain(rows, directory, row, position, asked.after, asked.limit)
 
 
 def governing(rows: Rows, directory: Directory, asked: AskGoverning) -> Governing:
@@ -191,7 +195,9 @@ def governing(rows: Rows, directory: Directory, asked: AskGoverning) -> Governin
 DEPTH_MAX: Final = 64
 
 
-def _chain(rows: Rows, directory: Directory, row: delegations.Row, position: int) -> Chain:
+def _chain(
+    rows: Rows, directory: Directory, row: delegations.Row, position: int, after: int = 0, limit: int = PAGE
+) -> Chain:
     links = [row, *_up(rows, row)]
     shown = [_as_of(rows, links[place + 1 :], link, position) for place, link in enumerate(links)]
     first = shown[-1].delegator
@@ -200,10 +206,14 @@ def _chain(rows: Rows, directory: Directory, row: delegations.Row, position: int
     broken = [
         finding
         for finding in findings.found(rows, f"work/{row.work}")
-        if finding.rule in ("delegation-violated", "undelegated-execution")
-        and finding.position <= position
-        and _is_under(rows, finding.position, row)
+        if finding.rule in ("delegation-violated", "undelegated-execution") and after < finding.position <= position
     ]
+    # Two rules may be broken by one event, which stands on one page as a whole.
+    under: dict[int, list[Finding]] = {}
+    for finding in broken:
+        if finding.position in under or (len(under) <= limit and _is_under(rows, finding.position, row)):
+            under.setdefault(finding.position, []).append(finding)
+    page = list(under)[:limit]
     return Chain(
         work=row.work,
         delegation=row.id,
@@ -212,7 +222,8 @@ def _chain(rows: Rows, directory: Directory, row: delegations.Row, position: int
         links=tuple(reversed(shown)),
         children=tuple(child.id for child in children if child.granted_position <= position),
         used=_used(rows, row),
-        violations=tuple(broken),
+        violations=tuple(finding for place in page for finding in under[place]),
+        next=page[-1] if len(under) > limit else None,
     )
 
 

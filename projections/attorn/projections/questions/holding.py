@@ -11,6 +11,7 @@ from attorn.projections import board, escalations, holding, inbox, timeline
 from attorn.projections.directory import AsOf, Directory, Fact
 from attorn.projections.fold import Rows
 from attorn.projections.questions.paging import ENDED, OPEN, Limit, each, marks, next_key
+from attorn.projections.workforce import line
 
 
 class AskHolding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -100,7 +101,8 @@ class Executor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Node(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A participant and its way up: `path` from whoever is next above to `top`, the person at whom it ends.
 
-    Whoever left is replaced on the way by who succeeded them. `problem` is why it leads to no person who is here.
+    Whoever left is replaced on the way by who succeeded them, or else by their own superior. `problem` is why it leads
+    to no person who is here.
     """
 
     id: str
@@ -117,7 +119,10 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class OrgChart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One page of those who were here, in order of their ids; `broken` of the `count` lead to no person."""
+    """One page of those who were here, in order of their ids; `broken` of the `count` lead to no person.
+
+    A team that reports to nobody is not broken: it is a group of candidates.
+    """
 
     position: int
     count: int
@@ -223,13 +228,13 @@ def org(rows: Rows, directory: Directory, asked: AskOrg) -> OrgChart:
         if asked.kind is not None and directory.participants[id].kind != asked.kind:
             continue
         node = _node(directory, id, asof)
-        if (asked.under is None or asked.under in node.path) and asked.broken in (None, node.top is None):
+        if (asked.under is None or asked.under in node.path) and asked.broken in (None, node.problem is not None):
             nodes.append(node)
     page = [node for node in nodes if node.id > asked.after][: asked.limit + 1]
     return OrgChart(
         position=rows.position,
         count=len(nodes),
-        broken=sum(node.top is None for node in nodes),
+        broken=sum(node.problem is not None for node in nodes),
         nodes=tuple(page[: asked.limit]),
         next=page[asked.limit - 1].id if len(page) > asked.limit else None,
     )
@@ -343,30 +348,16 @@ def _holding(row: holding.Row, item: board.Row | None, directory: Directory) -> 
 
 def _node(directory: Directory, id: str, asof: AsOf) -> Node:
     who = directory.participants[id]
-    path: list[str] = []
-    at, problem = id, None
-    while True:
-        above = _above(directory, at, asof)
-        if above is None:
-            break
-        here = above if directory.is_here(above, asof) else directory.successor(above, asof)
-        if here is None:
-            problem = f"{at} reports to {above}, who is not here"
-            break
-        if here in path or here == id:
-            problem = f"the way up leads back to {here}"
-            break
-        path.append(here)
-        at = here
-    top = path[-1] if path else id
-    if problem is None and not directory.is_person(top, asof):
-        problem = f"the way up ends at {top}, who is not a person"
+    above = line(directory, id, asof)
+    path = above.path[1:]
+    # A team that reports to nobody is a group of candidates, not a place without a head.
+    problem = None if who.kind == "team" and not path else above.problem
     return Node(
         id=id,
         kind=who.kind,
         name=who.name,
-        path=tuple(path),
-        top=top if problem is None else None,
+        path=path,
+        top=above.path[-1] if above.problem is None else None,
         org_unit=who.org_unit,
         external_party=who.external_party,
         reports_to=_last(who.superiors, asof),
@@ -374,12 +365,6 @@ def _node(directory: Directory, id: str, asof: AsOf) -> Node:
         suspended=who.suspended,
         problem=problem,
     )
-
-
-def _above(directory: Directory, id: str, asof: AsOf) -> str | None:
-    who = directory.participants[id]
-    superior = _last(who.superiors, asof)
-    return superior if superior is not None or who.kind == "human" else _last(who.sponsors, asof)
 
 
 def _last(facts: tuple[Fact[str | None], ...], asof: AsOf) -> str | None:

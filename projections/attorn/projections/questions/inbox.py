@@ -1,17 +1,16 @@
 """Visibility: what waits for somebody, by deadline."""
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import islice
-from operator import itemgetter
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
 from attorn.contracts.participant import Covers
 from attorn.projections import board, inbox, timeline
-from attorn.projections.directory import AsOf, Directory
+from attorn.projections.directory import Directory
 from attorn.projections.fold import Rows
 from attorn.projections.lifecycle import ENDED
 from attorn.projections.questions.paging import Limit, marks
@@ -69,26 +68,25 @@ def waits(rows: Rows, directory: Directory, asked: AskInbox) -> Inbox:
     if not directory.is_here(asked.who):
         problem = f"{asked.who} is not a participant who is here"
         return Inbox(who=asked.who, name=name, position=rows.position, problem=problem)
-    at = asked.at or _now(rows)
-    own = _Own(directory, asked.who, at)
-    in_turn = _by_turn(rows, own, asked.kind, asked.after, asked.limit)
+    own = _Own(directory, asked.who, asked.at or _now(rows))
+    things: dict[str, _Thing] = {}
+    in_turn = _by_turn(rows, own, asked.kind, asked.after, asked.limit, things)
     found: list[tuple[str, Waiting]] = []
     looked_at, end = 0, None
     while end is None and len(found) <= asked.limit:
-        some = list(islice(in_turn, min(asked.limit + 1, _SOME)))
-        looked_at += len(some)
-        items = _items(rows, [row for _, _, row in some if row is not None])
-        for turn, _, row in some:
-            if row is None:
-                end = turn
-                break
-            item = items.get(row.work or "")
-            because = own.concerns(row, item) if item is not None and _still(row, item) else None
-            if item is not None and because is not None:
-                found.append((turn, _waiting(row, item, because if because != asked.who else None)))
+        some = list(islice(in_turn, min(asked.limit + 1 - len(found), _SOME)))
         if not some:
             break
-        if looked_at >= _LOOKED_AT_MAX and end is None:
+        looked_at += len(some)
+        _read(rows, things, [key for _, key in some if key not in things])
+        items = _items(rows, [things[key] for _, key in some])
+        for turn, key in some:
+            thing = things[key]
+            item = items.get(thing.work)
+            because = own.concerns(thing, item) if item is not None and _still(thing, item) else None
+            if item is not None and because is not None:
+                found.append((turn, _waiting(thing, item, because if because != asked.who else None)))
+        if looked_at >= _LOOKED_AT_MAX:
             end = some[-1][0]
     page = found[: asked.limit]
     return Inbox(who=asked.who, name=name, position=rows.position, waiting=tuple(each for _, each in page),
@@ -102,68 +100,88 @@ class _Own:
         self._directory, self._who, self._at = directory, who, at
         self._roles = {f.value.role for f in directory.held.get(who, ()) if f.value.granted}
         self._stands_in: dict[str, set[Covers]] = {}
-        asof = AsOf(at=None)
+        self._succeeded: dict[str, str | None] = {}
         for id, other in directory.participants.items():
-            if id == who or not (other.left or other.absences):
-                continue
             if other.left:
-                if directory.successor(id, asof) == who:
+                self._succeeded[id] = successor = directory.successor(id)
+                if successor == who:
                     self._stands_in[id] = {"review", "escalation", "accountability"}
-                continue
-            covered: set[Covers] = {what for what in _COVERS if directory.substitute(id, what, at) == who}
-            if covered:
-                self._stands_in[id] = covered
+            elif other.absences and id != who:
+                covered: set[Covers] = {what for what in _COVERS if directory.substitute(id, what, at) == who}
+                if covered:
+                    self._stands_in[id] = covered
+        self._persons = (who, *self._stands_in)
 
     def addresses(self, rows: Rows) -> list[str]:
         """Under what everything is addressed that may be theirs."""
-        names = [self._who, *self._stands_in, *sorted(self._roles)]
+        names = [*self._persons, *sorted(self._roles)]
         for id in self._stands_in:
             names += sorted({f.value.role for f in self._directory.held.get(id, ()) if f.value.granted})
-        found = list(dict.fromkeys(names))
+        found = dict.fromkeys(names)
         groups: dict[str, None] = {}
         for name in found:
-            within = (f"member/{name}/", f"member/{name}/~")
-            groups |= {
-                group: None for (group,) in rows.values(inbox.Row, ("addressed",), "key > ? AND key < ?", within)
-            }
+            within = (f"member/{name}/", f"member/{name}0")
+            for (key,) in rows.values(inbox.Row, ("key",), "key > ? AND key < ?", within):
+                groups[key.rpartition("/")[2]] = None
         return [*found, *groups]
 
-    @property
-    def may_answer(self) -> bool:
-        """Whether it could be they who answer for something: a person, or who stands in for one."""
-        return any(self._directory.kind(id) == "human" for id in (self._who, *self._stands_in))
+    def answered(self, rows: Rows) -> list[str | None]:
+        """The names on items for which they, or whom they stand in for, may answer.
 
-    def answers(self, named: str | None, process: str | None, source: str | None) -> bool:
-        """Whether they, or somebody whom they stand in for, answer for such an item."""
-        person = self._directory.answerable(named, process, source).person
-        return person == self._who or person in self._stands_in
+        Those are the names that lead to one of them; and where one of them stands in for nobody, as the owner of a
+        process or as a custodian, also those that lead to nobody, and no name at all.
+        """
+        directory, persons = self._directory, set(self._persons)
+        found: list[str | None] = [id for id in self._persons if directory.is_person(id)]
+        found += [id for id, successor in self._succeeded.items() if successor in persons]
+        if persons & self._answering_for_nobody():
+            known = rows.values(inbox.Row, ("key",), "key > 'named/' AND key < 'named0'")
+            for (key,) in known:
+                who = directory.participants.get(key[6:])
+                if (who is None or who.left or who.kind != "human") and directory.successor(key[6:]) is None:
+                    found.append(key[6:])
+            found.append(None)
+        return found
 
-    def concerns(self, row: inbox.Row, item: "_Item") -> str | None:
+    def _answering_for_nobody(self) -> set[str | None]:
+        """Who stands in where nobody is named who is here: the owners of processes, and the custodians."""
+        directory = self._directory
+        owners = (process.owner for id in directory.processes if (process := directory.process(id)) is not None)
+        custodians = (custodian for id in directory.sources if (custodian := directory.custodian(id)) is not None)
+        leads = self._succeeded
+        return {directory.answerable(None).person, *(leads.get(id, id) for id in (*owners, *custodians))}
+
+    def concerns(self, thing: "_Thing", item: "_Item") -> str | None:
         """To whom it is addressed, a participant or a role, that makes a thing theirs; None when nothing does."""
-        if self._who in (row.excluded or ()):
+        if self._who in (thing.excluded or ()):
             return None
-        if row.claimed_by is not None:
-            return row.claimed_by if row.claimed_by == self._who or self._covers(row.claimed_by, row) else None
-        return next((one for one in inbox.addressees(row) if self._means(one, row, item)), None)
+        if thing.claimed_by is not None:
+            mine = thing.claimed_by == self._who or self._covers(thing.claimed_by, thing)
+            return thing.claimed_by if mine else None
+        addressees = thing.to if thing.to is not None else (thing.addressed or "",)
+        return next((one for one in addressees if self._means(one, thing, item)), None)
 
-    def _means(self, one: str, row: inbox.Row, item: "_Item") -> bool:
-        if one == self._who or self._covers(one, row):
+    def _means(self, one: str, thing: "_Thing", item: "_Item") -> bool:
+        if one == self._who or self._covers(one, thing):
             return True
         if one == inbox.ANSWERING:
             answer = self._directory.answerable(item.named, item.process, item.source)
-            return answer.person == self._who or self._covers(answer.person or "", row)
-        persons = (self._who, *(id for id in self._stands_in if self._covers(id, row)))
+            return answer.person == self._who or self._covers(answer.person or "", thing)
+        persons = (id for id in self._persons if id == self._who or self._covers(id, thing))
         scope = f"process/{item.process}"
         return any(
             self._directory.holds(id, one, "", at=self._at) or self._directory.holds(id, one, scope, at=self._at)
             for id in persons
         )
 
-    def _covers(self, id: str, row: inbox.Row) -> bool:
+    def _covers(self, id: str, thing: "_Thing") -> bool:
+        covered = self._stands_in.get(id)
+        if covered is None:
+            return False
         what: Covers = (
-            "review" if row.kind == "review" else "escalation" if row.kind == "escalation" else "accountability"
+            "review" if thing.kind == "review" else "escalation" if thing.kind == "escalation" else "accountability"
         )
-        return what in self._stands_in.get(id, ())
+        return what in covered
 
 
 _COVERS: Final[tuple[Covers, ...]] = ("review", "escalation", "accountability")
@@ -171,11 +189,27 @@ _SOME: Final = 64
 _LOOKED_AT_MAX: Final = 512
 """How many things are looked at for one page, to find those that still wait, and for this participant."""
 
-_OF_NOBODY_MAX: Final = 1_024
-"""How many things that are addressed to whoever answers for their work are looked at for one page."""
+_InTurn: TypeAlias = tuple[str, str]
+"""A turn, and the key of what has it."""
 
-_InTurn: TypeAlias = tuple[str, str, inbox.Row | None]
-"""Turn, key, and row; without a row, it is the place up to which was looked."""
+
+class _Thing(NamedTuple):
+    """What a page shows of a thing, and what it takes to find out whose it is."""
+
+    turn: str
+    key: str
+    kind: Kind
+    addressed: str | None
+    work: str
+    id: str
+    position: int
+    time: datetime
+    due_at: datetime | None
+    text: str
+    asked_by: str | None
+    claimed_by: str | None
+    to: tuple[str, ...] | None
+    excluded: tuple[str, ...] | None
 
 
 class _Item(NamedTuple):
@@ -188,95 +222,111 @@ class _Item(NamedTuple):
     priority: str
     named: str | None
     source: str | None
-    last_time: datetime
-    kept: board.Kept
+    kept: board.Kept | None = None
 
 
-def _by_turn(rows: Rows, own: _Own, kind: str | None, after: str, limit: int) -> Iterator[_InTurn]:
-    """What is addressed to them, in turn, each once: every address is read from its own place in the index."""
-    narrowed, more = (" AND kind = ?", (kind,)) if kind is not None else ("", ())
-    addressed_to = f"addressed = ? AND turn > ? AND kind <> 'member'{narrowed}"
+def _by_turn(
+    rows: Rows, own: _Own, kind: str | None, after: str, limit: int, things: dict[str, _Thing]
+) -> Iterator[_InTurn]:
+    """What may be theirs, in turn, each once: all under one address, or under one name, is read from its own place.
+
+    What has been read of it on the way is in `things`.
+    """
     addresses = own.addresses(rows)
-
-    def to(address: str) -> Iterator[_InTurn]:
-        # Most addresses have little: each begins with its share of the page, and is then read in larger steps.
-        behind, size = after, 8 + limit // len(addresses)
-        while True:
-            page = rows.select(inbox.Row, addressed_to, (address, behind, *more), "turn", size)
-            yield from ((row.turn, row.key, row) for row in page)
-            if len(page) < size:
-                return
-            behind, size = page[-1].turn, min(2 * size, limit + 1)
-
-    def to_whoever_answers() -> Iterator[_InTurn]:
-        behind, known = after, dict[tuple[Any, ...], bool]()
-        for _ in range(0, _OF_NOBODY_MAX, _AT_ONCE):
-            page = rows.values(
-                inbox.Row, ("key", "work", "turn"), addressed_to, (inbox.ANSWERING, behind, *more), "turn", _AT_ONCE
-            )
-            works = sorted({work for _, work, _ in page})
-            theirs = set()
-            for work, *said in rows.values(board.Row, _ANSWERED_BY, f"key IN ({marks(works)})", works):
-                of = tuple(said)
-                if of not in known:
-                    known[of] = own.answers(*of)
-                if known[of]:
-                    theirs.add(work)
-            for key, work, turn in page:
-                if work in theirs and (row := rows.get(inbox.Row, key)) is not None:
-                    yield turn, key, row
-            if len(page) < _AT_ONCE:
-                return
-            behind = page[-1][2]
-        yield behind, "", None
-
+    names = own.answered(rows) if kind in (None, "decision", "escalation") else []
+    # Most have little: each begins with its share of the page, and is then read in larger steps.
+    share = 8 + limit // (len(addresses) + len(names))
+    ways = [_addressed(rows, address, kind, after, share, limit, things) for address in addresses]
+    ways += [_answered(rows, name, kind, after, share, limit) for name in names]
     last = ""
-    ways = [*map(to, addresses), *([to_whoever_answers()] if own.may_answer else [])]
-    for one in heapq.merge(*ways, key=itemgetter(0)):
-        if one[1] != last or one[2] is None:
+    for one in heapq.merge(*ways) if len(ways) > 1 else ways[0]:
+        if one[1] != last:
             last = one[1]
             yield one
 
 
-_AT_ONCE: Final = 512
-_ANSWERED_BY: Final = ("key", "named", "process", "source")
+def _addressed(
+    rows: Rows, to: str, kind: str | None, behind: str, size: int, limit: int, things: dict[str, _Thing]
+) -> Iterator[_InTurn]:
+    narrowed, more = (" AND kind = ?", (kind,)) if kind is not None else ("", ())
+    # Who is addressed together with others has a row as their member, which has no turn.
+    where = f"addressed = ? AND turn > ?{narrowed}"
+    while True:
+        page = list(map(_Thing._make, rows.values(inbox.Row, _Thing._fields, where, (to, behind, *more), "turn", size)))
+        things |= {thing.key: thing for thing in page}
+        yield from [(thing.turn, thing.key) for thing in page]
+        if len(page) < size:
+            return
+        behind, size = page[-1].turn, min(2 * size, limit + 1)
 
 
-def _items(rows: Rows, some: list[inbox.Row]) -> dict[str, _Item]:
-    works = sorted({row.work for row in some if row.work is not None})
-    found = rows.values(board.Row, _Item._fields, f"key IN ({marks(works)})", works)
-    return {values[0]: _Item(*values) for values in found}
+def _answered(rows: Rows, named: str | None, kind: str | None, after: str, size: int, limit: int) -> Iterator[_InTurn]:
+    under = inbox.answering(named)
+    # The keys of one turn go on with a slash, which `0` is next to.
+    behind, end, begin = f"{under}{after}0" if after else under, f"{under}\x7f", len(under)
+    while True:
+        page = rows.values(inbox.Row, ("key",), "key > ? AND key < ?", (behind, end), "key", size)
+        for (key,) in page:
+            turn, _, thing = key[begin:].partition("/")
+            if kind is None or f"/{kind}/" in thing:
+                yield turn, thing
+        if len(page) < size:
+            return
+        behind, size = page[-1][0], min(2 * size, limit + 1)
 
 
-def _still(row: inbox.Row, item: _Item) -> bool:
+def _read(rows: Rows, things: dict[str, _Thing], keys: list[str]) -> None:
+    if keys:
+        for values in rows.values(inbox.Row, _Thing._fields, f"key IN ({marks(keys)})", keys):
+            things[values[1]] = _Thing._make(values)
+
+
+def _items(rows: Rows, things: Iterable[_Thing]) -> dict[str, _Item]:
+    """The items of these; what is kept of an item is read only where it says whether a thing waits."""
+    found: dict[str, _Item] = {}
+    for fields, works in (
+        (_Item._fields, sorted({thing.work for thing in things if thing.kind in _ASKED})),
+        (_Item._fields[:-1], sorted({thing.work for thing in things if thing.kind not in _ASKED})),
+    ):
+        some = [work for work in works if work not in found]
+        if some:
+            page = rows.values(board.Row, fields, f"key IN ({marks(some)})", some)
+            found.update((values[0], _Item(*values)) for values in page)
+    return found
+
+
+_ASKED: Final = ("review", "input")
+
+
+def _still(thing: _Thing, item: _Item) -> bool:
     """Whether the item still waits for it: what ends an item, or takes it from who asked, ends its questions too."""
-    match row.kind:
+    match thing.kind:
         case "review":
-            return any(id == row.id for id, _ in item.kept.life.reviews)
+            return item.kept is not None and any(id == thing.id for id, _ in item.kept.life.reviews)
         case "input":
-            return row.id in item.kept.life.inputs
+            return item.kept is not None and thing.id in item.kept.life.inputs
         case "decision" | "handover" | "delegation":
             return item.state not in ENDED
         case _:
             return True
 
 
-def _waiting(row: inbox.Row, item: _Item, because: str | None) -> Waiting:
+def _waiting(thing: _Thing, item: _Item, because: str | None) -> Waiting:
     return Waiting(
-        kind=row.kind,
+        kind=thing.kind,
         work=item.key,
-        id=row.id or "",
-        text=row.text or "",
-        position=row.position,
-        since=row.time or item.last_time,
+        id=thing.id,
+        text=thing.text,
+        position=thing.position,
+        since=thing.time,
         state=item.state,
         priority=item.priority,
-        actions=_ACTIONS[row.kind],
-        due_at=row.due_at,
+        actions=_ACTIONS[thing.kind],
+        due_at=thing.due_at,
         title=item.title,
         process=item.process,
-        asked_by=row.asked_by,
-        claimed_by=row.claimed_by,
+        asked_by=thing.asked_by,
+        claimed_by=thing.claimed_by,
         because="whoever answers for it" if because == inbox.ANSWERING else because,
     )
 
@@ -295,5 +345,6 @@ _ACTIONS: Final[dict[str, tuple[str, ...]]] = {
 
 def _now(rows: Rows) -> datetime:
     """When the last event was recorded: the views have no other clock."""
-    [last] = rows.select(timeline.Row, "position <= ?", (rows.position,), "position DESC", 1)
-    return last.recorded_at
+    [last] = rows.values(timeline.Row, ("recorded_at",), "position <= ?", (rows.position,), "position DESC", 1)
+    recorded_at: datetime = last[0]
+    return recorded_at

@@ -1,9 +1,11 @@
 """Numbers of all items and of the log: how long, how often, how many."""
 
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby, pairwise
+from operator import itemgetter
 from statistics import median
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -13,9 +15,9 @@ from attorn.contracts.handover import HandoverAccepted
 from attorn.contracts.messages import EVENT_BY_TYPE
 from attorn.contracts.work import WorkAssigned
 from attorn.projections import board, timeline
-from attorn.projections.directory import Directory
+from attorn.projections.directory import Directory, Participant
 from attorn.projections.fold import Rows
-from attorn.projections.questions.paging import PAGE, Limit, each
+from attorn.projections.questions.paging import PAGE, Limit, each_values, marks
 
 
 class AskStats(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -108,19 +110,25 @@ class LogStats(msgspec.Struct, frozen=True, kw_only=True):
 def stats(rows: Rows, directory: Directory, asked: AskStats) -> Stats:
     """How long items take, how long nothing happens to them, how many are opened again."""
     durations: list[float] = []
-    items = is_open = told = reopened = directly = gaps = 0
-    longest, longest_work = 0.0, None
-    for row in _of_process(rows, asked.process):
+    items = is_open = told = reopened = directly = 0
+    long: dict[str, bool] = {}
+    columns = ("key", "events", "state", "reopened", "reopened_directly", "first_time", "last_time", "disordered")
+    for work, events, state, again, at_once, first, last, disordered in _of_process(rows, columns, asked.process):
         items += 1
-        told += row.events
-        is_open += row.state not in board.FINISHED
-        reopened += row.reopened > 0
-        directly += row.reopened_directly > 0
-        durations.append((row.last_time - row.first_time).total_seconds())
-        lengths: Sequence[float] = _gaps(rows, row.key) if row.disordered else row.kept.gaps_s
+        told += events
+        is_open += state not in board.FINISHED
+        reopened += again > 0
+        directly += at_once > 0
+        lasted = last - first
+        durations.append(lasted.total_seconds())
+        # Where all of it took no longer than a gap, there is none.
+        if lasted > board.GAP:
+            long[work] = disordered
+    gaps, longest, longest_work = 0, 0.0, None
+    for work, lengths in _gaps(rows, long):
         gaps += len(lengths)
         if lengths and max(lengths) > longest:
-            longest, longest_work = max(lengths), row.key
+            longest, longest_work = max(lengths), work
     durations.sort()
     return Stats(
         position=rows.position,
@@ -139,7 +147,8 @@ def stats(rows: Rows, directory: Directory, asked: AskStats) -> Stats:
 
 def handovers(rows: Rows, directory: Directory, asked: AskHandovers) -> Handovers:
     """How often work passes from one to another, and comes back."""
-    found = [handed for work, told in _byitem(rows, asked.process) if (handed := _handed(work, told, directory))]
+    known = _Known(directory)
+    found = [_handed(work, told, known) for work, told in _byitem(rows, asked.process)]
     worst = sorted(found, key=lambda h: (-h.unit_changes, -h.name_changes, h.work))
     return Handovers(
         position=rows.position,
@@ -160,13 +169,18 @@ def log_stats(rows: Rows, directory: Directory, asked: AskLogStats) -> LogStats:
         return rows.count(timeline.Row, f"{condition} AND {of_source}", (*values, *parameters))
 
     by_type = {type: counted for type in EVENT_BY_TYPE if (counted := count("type = ?", type))}
-    once = {type: count(f"type = ? AND {_ONCE}", type) for type in by_type}
+    parts, parts_of_work = Counter[str](), 0
+    for _, type, stream in each_values(rows, timeline.Row, ("position", "type", "stream"),
+                                       f"{_PART} AND {of_source}", parameters):  # fmt: skip
+        parts[type] += 1
+        parts_of_work += stream.startswith("work/")
+    once = {type: counted - parts[type] for type, counted in by_type.items()}
     events = count("1=1")
     return LogStats(
         position=rows.position,
         events=events,
-        happenings=count(_ONCE),
-        happenings_of_work=count(f"{_OF_WORK} AND {_ONCE}"),
+        happenings=events - parts.total(),
+        happenings_of_work=count(_OF_WORK) - parts_of_work,
         unreadable=events - sum(by_type.values()),
         items=rows.count(board.Row),
         participants=len(directory.participants),
@@ -178,7 +192,8 @@ def log_stats(rows: Rows, directory: Directory, asked: AskLogStats) -> LogStats:
     )
 
 
-_ONCE: Final = "event_id NOT LIKE '%.%'"
+_AT_ONCE: Final = 500
+_PART: Final = "event_id LIKE '%.%'"
 _OF_WORK: Final = "stream > 'work/' AND stream < 'work0'"
 """The streams of work items, as a range of their names."""
 _NAMES_IN: Final = {
@@ -190,55 +205,80 @@ _NAMES_IN: Final = {
 """The types of events that say who has the item from then on."""
 
 
-def _handed(work: str, told: Sequence[timeline.Row], directory: Directory) -> Handed:
-    participants = names = units = returns = 0
+_TOLD: Final = ("stream", "position", "type", "actor", "about", "team", "event_id")
+"""What an event says of who has an item."""
+
+_Told: TypeAlias = Sequence[Any]
+"""The values of these columns."""
+
+
+def _handed(work: str, told: Sequence[_Told], known: "_Known") -> Handed:
+    participants = names = units = returns = once = 0
     before, name, unit, had = None, None, None, set[str]()
-    teams = any(row.team is not None for row in told)
-    for row in told:
-        id = row.about if row.type in _NAMES_IN else row.actor
-        who = directory.participants.get(id) if id is not None and id not in directory.sources else None
+    teams = any(team is not None for _, _, _, _, _, team, _ in told)
+    for _, _, type, actor, about, team, event_id in told:
+        once += "." not in event_id
+        id = about if type in _NAMES_IN else actor
+        who = known[id]
         if who is not None and id != before:
             participants += before is not None
             names += before is not None and who.name != name
             before, name = id, who.name
-        lies_with = row.team if teams else who.org_unit if who is not None else None
+        lies_with = team if teams else who.org_unit if who is not None else None
         if lies_with is not None and lies_with != unit:
             units += unit is not None
             returns += lies_with in had
             had.add(lies_with)
             unit = lies_with
-    once = sum("." not in row.event_id for row in told)
     return Handed(work=work, events=len(told), happenings=once, participant_changes=participants, name_changes=names,
                   unit_changes=units, unit_returns=returns)  # fmt: skip
 
 
-def _byitem(rows: Rows, process: str | None) -> Iterator[tuple[str, list[timeline.Row]]]:
+class _Known(dict[str | None, Participant | None]):
+    """The participants by their ids; of a source, and of who is unknown, None."""
+
+    def __init__(self, directory: Directory) -> None:
+        super().__init__((id, who) for id, who in directory.participants.items() if id not in directory.sources)
+
+    def __missing__(self, id: str | None) -> None:
+        return None
+
+
+def _byitem(rows: Rows, process: str | None) -> Iterator[tuple[str, list[_Told]]]:
     """Each item's events in log order, item by item."""
-    wanted = None if process is None else {row.key for row in _of_process(rows, process)}
-    stream, position, told = "work/", 0, list[timeline.Row]()
+    wanted = None if process is None else {f"work/{key}" for (key,) in _of_process(rows, ("key",), process)}
+    stream, position, told = "work/", 0, list[_Told]()
     while True:
         behind = f"(stream, position) > (?, ?) AND {_OF_WORK}"
-        page = rows.select(timeline.Row, behind, (stream, position), "stream, position", PAGE)
-        for row in page:
-            if told and told[0].id != row.id:
-                yield told[0].id, told
+        page = rows.values(timeline.Row, _TOLD, behind, (stream, position), "stream, position", PAGE)
+        for of, some in groupby(page, itemgetter(0)):
+            if told and told[0][0] != of:
+                yield told[0][0][5:], told
                 told = []
-            if wanted is None or row.id in wanted:
-                told.append(row)
+            if wanted is None or of in wanted:
+                told += some
         if len(page) < PAGE:
             if told:
-                yield told[0].id, told
+                yield told[0][0][5:], told
             return
-        stream, position = page[-1].stream, page[-1].position
+        stream, position = page[-1][0], page[-1][1]
 
 
-def _of_process(rows: Rows, process: str | None) -> Iterator[board.Row]:
-    if process is None:
-        return each(rows, board.Row, "1=1", ())
-    return each(rows, board.Row, "process = ?", (process,))
+def _of_process(rows: Rows, columns: Sequence[str], process: str | None) -> Iterator[Sequence[Any]]:
+    where, parameters = ("1=1", ()) if process is None else ("process = ?", (process,))
+    return each_values(rows, board.Row, columns, where, parameters)
 
 
-def _gaps(rows: Rows, work: str) -> list[float]:
+def _gaps(rows: Rows, disordered: Mapping[str, bool]) -> Iterator[tuple[str, Sequence[float]]]:
+    """Each of these items, and its gaps in seconds, as they are kept; of what is disordered, they are found anew."""
+    works = list(disordered)
+    for start in range(0, len(works), _AT_ONCE):
+        some = works[start : start + _AT_ONCE]
+        for work, kept in rows.values(board.Row, ("key", "kept"), f"key IN ({marks(some)})", some, "key"):
+            yield work, _gaps_in_order(rows, work) if disordered[work] else kept.gaps_s
+
+
+def _gaps_in_order(rows: Rows, work: str) -> list[float]:
     """An item's gaps in seconds, its events taken in the order in which they happened."""
     times = [row.time for row in rows.select(timeline.Row, "stream = ?", (f"work/{work}",), "time, position")]
     return [(b - a).total_seconds() for a, b in pairwise(times) if b - a > board.GAP]

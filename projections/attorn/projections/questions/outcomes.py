@@ -1,7 +1,7 @@
 """Visibility: what work is for, how much of it is verifiably done, and what that cost."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Final, Literal, TypeAlias
@@ -11,9 +11,9 @@ import msgspec
 from attorn.contracts.outcome import OutcomeDefined
 from attorn.contracts.work import WorkVerified
 from attorn.projections import activity, board, timeline
-from attorn.projections.directory import AsOf, Directory
+from attorn.projections.directory import Directory
 from attorn.projections.fold import Rows
-from attorn.projections.questions.paging import ENDED, PAGE, Limit, each, next_key
+from attorn.projections.questions.paging import ENDED, Limit, as_of, each_values, marks
 
 Month: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d$", description="A month, in UTC.")]
 
@@ -32,6 +32,8 @@ class AskCompletions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     by: Literal["executor", "accountable", "process"] = "executor"
     from_month: Month = "0001-01"
     until_month: Month = "9999-12"
+    after: str = ""
+    limit: Limit = 100
 
 
 class AskCosts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -42,6 +44,8 @@ class AskCosts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     outcome: str | None = None
     from_month: Month = "0001-01"
     until_month: Month = "9999-12"
+    after: str = ""
+    limit: Limit = 100
 
 
 class Served(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,11 +83,11 @@ class Completed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     kind: str | None = None
 
 
-class Completions(msgspec.Struct, frozen=True, kw_only=True):
-    """Whoever completed most comes first, and of equals whoever did less for it.
+class Completions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Whoever completed most comes first, and of equals whoever did less for it; `ranked` is one page of them.
 
-    An item counts in the month in which its last cycle was verified. Leverage is verified completions for each person
-    who answers for any work that was there in that month.
+    All else is of everybody. An item counts in the month in which its last cycle was verified. Leverage is verified
+    completions for each person who answers for any work that was there in that month.
     """
 
     position: int
@@ -92,6 +96,7 @@ class Completions(msgspec.Struct, frozen=True, kw_only=True):
     months: dict[str, int]
     people: dict[str, int]
     leverage: dict[str, float]
+    next: str | None = None
 
 
 class Cost(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -107,8 +112,10 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     money: dict[str, str]
 
 
-class Costs(msgspec.Struct, frozen=True, kw_only=True):
-    """What executions used up, by month, participant, process and outcome; the totals are of all these together.
+class Costs(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What executions used up, by month, participant, process and outcome, in this order; `costs` is one page of it.
+
+    The totals are of all these together, on whatever page.
 
     `money` is by currency, as decimal numbers. An execution that was reported more than once counts as last reported.
     `verified` is how many of the items that it was spent on are verified or completed now, and `each` what one of those
@@ -124,22 +131,22 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True):
     items: int
     verified: int
     each: dict[str, str]
+    next: str | None = None
 
 
 def outcomes(rows: Rows, directory: Directory, asked: AskOutcomes) -> Outcomes:
     """What work is for: the outcomes that no work serves, and the open work that serves no outcome."""
-    defined = dict.fromkeys(row.id for row in _told(rows, OutcomeDefined.type))
-    counts: dict[str, Counter[str]] = {id: Counter() for id in defined}
+    counts: dict[str, Counter[str]] = {id: Counter() for id, _ in _told(rows, OutcomeDefined.type)}
     aimless = 0
-    works: list[board.Row] = []
-    for row in _of(rows, asked.process):
-        told = counts.get(row.outcome or "")
+    works: list[str] = []
+    for work, outcome, state in _of(rows, ("key", "outcome", "state"), asked.process):
+        told = counts.get(outcome or "")
         if told is not None:
-            told.update(items=1, open=row.state not in board.FINISHED, verified=row.state in _VERIFIED)
-        elif row.state not in ENDED:
+            told.update(items=1, open=state not in board.FINISHED, verified=state in _VERIFIED)
+        elif state not in ENDED:
             aimless += 1
-            if row.key > asked.after and len(works) <= asked.limit:
-                works.append(row)
+            if work > asked.after and len(works) <= asked.limit:
+                works.append(work)
     return Outcomes(
         position=rows.position,
         outcomes=tuple(
@@ -148,70 +155,91 @@ def outcomes(rows: Rows, directory: Directory, asked: AskOutcomes) -> Outcomes:
         ),
         unserved=tuple(id for id, told in sorted(counts.items()) if not told["items"]),
         aimless=aimless,
-        works=tuple(row.key for row in works[: asked.limit]),
-        next=next_key(works, asked.limit),
+        works=tuple(works[: asked.limit]),
+        next=works[asked.limit - 1] if len(works) > asked.limit else None,
     )
 
 
 def completions(rows: Rows, directory: Directory, asked: AskCompletions) -> Completions:
     """Who brought how much work to a verified end, most first, month by month; activity ranks nobody."""
-    asof = AsOf(position=rows.position)
-    at = {row.id: _month(row.time) for row in _told(rows, WorkVerified.type)}
-    every = set(at.values())
+    asof = as_of(rows, directory)
+    at = {id: _month(time) for id, time in _told(rows, WorkVerified.type)}
+    every = sorted(set(at.values()))
     counts: dict[str, Counter[str]] = {}
     months, people = Counter[str](), dict[str, set[str]]()
+    executors = dict[str, str | None]()
     if asked.by == "executor":
         counts = {id: Counter() for id, who in directory.participants.items() if who.kind == "agent"}
-    for row in _of(rows, None):
-        person = directory.answerable(row.named, row.process, row.source, asof).person
-        for month in _while(row, every):
-            people.setdefault(month, set()).add(person or "")
-        verified = at.get(row.key)
-        if row.state not in _VERIFIED or verified is None or not asked.from_month <= verified <= asked.until_month:
+        verified_now = f"state IN ({marks(_VERIFIED)})"
+        kept = each_values(rows, board.Row, ("key", "kept"), verified_now, _VERIFIED)
+        executors = {work: said.last_executor for work, said in kept}
+    answers: dict[tuple[Any, ...], str | None] = {}
+    during: dict[tuple[str | None, str, str], None] = {}
+    columns = ("key", "state", "named", "process", "source", "first_time", "ended_at")
+    for work, state, named, process, source, begun, ended in _of(rows, columns, None):
+        if (named, process, source) not in answers:
+            answers[named, process, source] = directory.answerable(named, process, source, asof).person
+        person = answers[named, process, source]
+        during[person, _month(begun), _month(ended) if ended is not None else "9999-12"] = None
+        verified = at.get(work)
+        if state not in _VERIFIED or verified is None or not asked.from_month <= verified <= asked.until_month:
             continue
         months[verified] += 1
-        of = {"executor": row.kept.last_executor, "accountable": person, "process": row.process}[asked.by]
+        of = executors.get(work) if asked.by == "executor" else person if asked.by == "accountable" else process
         counts.setdefault(of or "", Counter())[verified] += 1
+    # Of each person and each stretch of months once, however many items there are.
+    for person, first, last in during:
+        for month in every:
+            if first <= month <= last:
+                people.setdefault(month, set()).add(person or "")
     actions = _actions(rows) if asked.by == "executor" else Counter[str]()
-    ranked = [
-        Completed(of=id, name=directory.name(id), kind=directory.kind(id), verified=told.total(),
-                  months=dict(sorted(told.items())), actions=actions[id])
-        for id, told in counts.items()
-    ]  # fmt: skip
+    turns = sorted((_turn(told.total(), actions[id], id), id) for id, told in counts.items())
+    page = [(turn, id) for turn, id in turns if turn > asked.after][: asked.limit + 1]
     return Completions(
         position=rows.position,
         verified=months.total(),
-        ranked=tuple(sorted(ranked, key=lambda one: (-one.verified, one.actions, one.of))),
+        ranked=tuple(
+            Completed(of=id, name=directory.name(id), kind=directory.kind(id), verified=counts[id].total(),
+                      months=dict(sorted(counts[id].items())), actions=actions[id])
+            for _, id in page[: asked.limit]
+        ),
         months=dict(sorted(months.items())),
         people={month: len(people[month]) for month in sorted(months)},
         leverage={month: months[month] / len(people[month]) for month in sorted(months)},
-    )
+        next=page[asked.limit - 1][0] if len(page) > asked.limit else None,
+    )  # fmt: skip
 
 
 def costs(rows: Rows, directory: Directory, asked: AskCosts) -> Costs:
     """What executions used up: money, tokens and people's time, by month, participant, process and outcome."""
-    items = {row.key: row for row in _of(rows, asked.process)}
+    items = {work: said for work, *said in _of(rows, ("key", "process", "outcome", "state"), asked.process)}
     lines: dict[tuple[str, str | None, str | None, str | None], _Sum] = {}
     total, works = _Sum(), set[str]()
-    for row in each(rows, activity.Row, "kind = 'execution'", ()):
-        ran, item = row.ran, items.get(row.work or "")
+    theirs, parameters = ("who = ? AND", (asked.who,)) if asked.who is not None else ("", ())
+    columns = ("key", "who", "work", "ran")
+    for _, who, work, ran in each_values(rows, activity.Row, columns, f"{theirs} kind = 'execution'", parameters):
+        item = items.get(work or "")
         if ran is None or ran.ended_time is None or item is None:
             continue
         month = _month(ran.ended_time)
         if not asked.from_month <= month <= asked.until_month:
             continue
-        if asked.who not in (None, row.who) or asked.outcome not in (None, item.outcome):
+        process, outcome, _ = item
+        if asked.outcome not in (None, outcome):
             continue
-        works.add(item.key)
-        for sum_ in (total, lines.setdefault((month, row.who, item.process, item.outcome), _Sum())):
+        works.add(work)
+        for sum_ in (total, lines.setdefault((month, who, process, outcome), _Sum())):
             sum_.add(ran)
-    verified = sum(items[work].state in _VERIFIED for work in works)
+    verified = sum(items[work][2] in _VERIFIED for work in works)
+    turns = sorted(("/".join(part or "" for part in line), line) for line in lines)
+    page = [(turn, line) for turn, line in turns if turn > asked.after][: asked.limit + 1]
     return Costs(
         position=rows.position,
         costs=tuple(
             Cost(month=month, who=who, process=process, outcome=outcome, executions=told.executions,
                  tokens=told.tokens, human_seconds=told.human_seconds, money=_said(told.money))
-            for (month, who, process, outcome), told in sorted(lines.items(), key=lambda line: str(line[0]))
+            for month, who, process, outcome in (line for _, line in page[: asked.limit])
+            for told in (lines[month, who, process, outcome],)
         ),
         executions=total.executions,
         tokens=total.tokens,
@@ -220,10 +248,16 @@ def costs(rows: Rows, directory: Directory, asked: AskCosts) -> Costs:
         items=len(works),
         verified=verified,
         each=_said({currency: sum_ / verified for currency, sum_ in total.money.items()}) if verified else {},
+        next=page[asked.limit - 1][0] if len(page) > asked.limit else None,
     )  # fmt: skip
 
 
 _VERIFIED: Final = ("verified", "completed")
+
+
+def _turn(verified: int, actions: int, of: str) -> str:
+    """Where somebody stands in the ranking, as text."""
+    return f"{10**12 - verified:013}/{actions:013}/{of}"
 
 
 class _Sum:
@@ -244,38 +278,31 @@ def _said(money: dict[str, Decimal]) -> dict[str, str]:
     return {currency: f"{money[currency]:f}" for currency in sorted(money)}
 
 
-def _of(rows: Rows, process: str | None) -> Iterator[board.Row]:
+def _of(rows: Rows, columns: Sequence[str], process: str | None) -> Iterator[Sequence[Any]]:
     where, parameters = ("1=1", ()) if process is None else ("process = ?", (process,))
-    return each(rows, board.Row, where, parameters)
+    return each_values(rows, board.Row, columns, where, parameters)
 
 
-def _told(rows: Rows, type: str) -> Iterator[timeline.Row]:
-    """Every event of one type, in log order."""
-    after = 0
-    while True:
-        page = rows.select(timeline.Row, "type = ? AND position > ?", (type, after), "position", PAGE)
-        yield from page
-        if len(page) < PAGE:
-            return
-        after = page[-1].position
+def _told(rows: Rows, type: str) -> Iterator[tuple[str, datetime]]:
+    """What every event of one type is about, and when it happened, in log order."""
+    for _, stream, time in each_values(rows, timeline.Row, ("position", "stream", "time"), "type = ?", (type,)):
+        yield stream.partition("/")[2], time
 
 
 def _month(time: datetime) -> str:
-    return f"{time:%Y-%m}"
-
-
-def _while(row: board.Row, months: set[str]) -> Iterator[str]:
-    """The months of these in which an item was there, and not yet ended when they began."""
-    begun, ended = _month(row.first_time), _month(row.ended_at) if row.ended_at is not None else "9999-12"
-    return (month for month in months if begun <= month <= ended)
+    return f"{time.year:04}-{time.month:02}"
 
 
 def _actions(rows: Rows) -> Counter[str]:
     """How many actions each participant took, those that systems report of them included."""
-    by = {row.key: row.who for row in each(rows, activity.Row, "kind = 'execution'", ())}
+    by: dict[str, str | None] = {}
     found = Counter[str]()
-    for row in each(rows, activity.Row, "kind <> 'execution'", ()):
-        who: Any = row.who if row.kind == "day" else by.get(row.key.rpartition("/")[0])
-        if who is not None:
-            found[who] += (row.did or {}).get("action", 0)
+    # An execution's key begins those of its days, and so comes before them.
+    for key, kind, who, did in each_values(rows, activity.Row, ("key", "kind", "who", "did"), "1=1"):
+        if kind == "execution":
+            by[key] = who
+            continue
+        acting = who if kind == "day" else by.get(key.rpartition("/")[0])
+        if acting is not None and did is not None:
+            found[acting] += did.get("action", 0)
     return found

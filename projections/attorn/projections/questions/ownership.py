@@ -21,8 +21,12 @@ class AskWho(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class AskIntervals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`after`: only those that begin behind this position."""
+
     work: str
     position: int | None = None
+    after: int = 0
+    limit: Limit = 1_000
 
 
 class AskAnswersFor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,11 +39,13 @@ class AskAnswersFor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class Intervals(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Who answered for an item from its first event on, without a gap; `problem` when there is no such item."""
+    """Who answered for an item from its first event on, without a gap, a page of it; `problem` when there is no such
+    item."""
 
     work: str
     position: int
     intervals: tuple[Interval, ...] = ()
+    next: int | None = None
     problem: str | None = None
 
 
@@ -78,7 +84,13 @@ def intervals(rows: Rows, directory: Directory, asked: AskIntervals) -> Interval
     """Who has answered for a work item, from its first event on."""
     found = accountability.intervals(rows, directory, asked.work, position=asked.position)
     if found:
-        return Intervals(work=asked.work, position=rows.position, intervals=found)
+        page = [interval for interval in found if interval.from_position > asked.after][: asked.limit + 1]
+        return Intervals(
+            work=asked.work,
+            position=rows.position,
+            intervals=tuple(page[: asked.limit]),
+            next=page[asked.limit - 1].from_position if len(page) > asked.limit else None,
+        )
     problem = accountability.who(rows, directory, asked.work, position=asked.position).problem
     return Intervals(work=asked.work, position=rows.position, problem=problem)
 

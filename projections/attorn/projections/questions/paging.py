@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, TypeAlias, TypeVar
 import msgspec
 
 from attorn.projections import board
+from attorn.projections.directory import NOW, AsOf, Directory
 from attorn.projections.fold import Rows
 from attorn.projections.lifecycle import ENDED as ENDED_STATES
 
@@ -13,6 +14,7 @@ Limit: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1_000)]
 """How many things a page holds at most."""
 
 PAGE: Final = 1_000
+_VALUES: Final = 5_000
 ENDED: Final = sorted(ENDED_STATES)
 FINISHED: Final = sorted(board.FINISHED)
 OPEN: Final = f"state NOT IN ({', '.join('?' * len(ENDED))})"
@@ -30,6 +32,26 @@ def each(rows: Rows, row: type[R], where: str, parameters: Sequence[Any]) -> Ite
         if len(page) < PAGE:
             return
         after = page[-1].key  # type: ignore[attr-defined]
+
+
+def each_values(
+    rows: Rows, row: type[Any], columns: Sequence[str], where: str, parameters: Sequence[Any] = ()
+) -> Iterator[Sequence[Any]]:
+    """As `each`, but of each row these columns alone, as values; the first of them is the key, whatever its type."""
+    key, behind = columns[0], list[Any]()
+    while True:
+        within = where if not behind else f"{where} AND {key} > ?"
+        page = rows.values(row, columns, within, (*parameters, *behind), key, _VALUES)
+        yield from page
+        if len(page) < _VALUES:
+            return
+        behind = [page[-1][0]]
+
+
+def as_of(rows: Rows, directory: Directory) -> AsOf:
+    """What the rows cover, of a directory that may be ahead of them: what is answered goes no further than they do."""
+    # Where both are of one position, which is the rule, nothing has to be looked for among what was before.
+    return NOW if directory.position <= rows.position else AsOf(position=rows.position)
 
 
 def next_key(page: Sequence[Any], limit: int) -> str | None:

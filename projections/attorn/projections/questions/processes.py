@@ -1,18 +1,18 @@
 """Audit: how much of the work runs under published processes, what these promise, and where agents collide."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
 from attorn.contracts.process import ProcessPublished
 from attorn.projections import accountability, activity, board, effects, holding, timeline
-from attorn.projections.directory import AsOf, Directory
+from attorn.projections.directory import AsOf, Directory, Stamp
 from attorn.projections.fold import Rows
 from attorn.projections.questions import controls
-from attorn.projections.questions.paging import PAGE, Limit, each
+from attorn.projections.questions.paging import PAGE, Limit, as_of, each, each_values, marks
 from attorn.projections.workforce import Outdated, deployments, line, outdated
 
 VISIBLE_WITHIN: Final = timedelta(seconds=2)
@@ -20,10 +20,15 @@ VISIBLE_WITHIN: Final = timedelta(seconds=2)
 
 
 class AskProcessCoverage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Of what was first heard of between these times, the first included; of all work without them."""
+    """Of what was first heard of between these times, the first included; of all work without them.
+
+    `after` and `limit` are of the processes.
+    """
 
     from_time: datetime | None = None
     until_time: datetime | None = None
+    after: str = ""
+    limit: Limit = 1_000
 
 
 class AskBadges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -34,6 +39,8 @@ class AskBadges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 class AskOutdated(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     process: str | None = None
+    after: str = ""
+    limit: Limit = 100
 
 
 class AskOverlaps(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,14 +67,16 @@ class Unit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     unit: str | None = None
 
 
-class ProcessCoverage(msgspec.Struct, frozen=True, kw_only=True):
-    """How much work there is, by unit and in all; and the processes in which agents are at work, and those without."""
+class ProcessCoverage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How much work there is, by unit and in all; and of the processes, one page: those with agents at work, and those
+    without."""
 
     position: int
     all: Unit
     units: tuple[Unit, ...]
     with_agents: tuple[str, ...]
     without_agents: tuple[str, ...]
+    next: str | None = None
 
 
 class Badge(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -100,11 +109,16 @@ class BadgePage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     next: str | None = None
 
 
-class OutdatedAgents(msgspec.Struct, frozen=True, kw_only=True):
-    """The agents at work that are pinned to another version of their process than its newest."""
+class OutdatedAgents(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One page of the agents at work that are pinned to another version of their process than its newest, by their ids.
+
+    There are `count` of them.
+    """
 
     position: int
+    count: int
     agents: tuple[Outdated, ...]
+    next: str | None = None
 
 
 class Overlap(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,35 +141,38 @@ class Overlaps(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def process_coverage(rows: Rows, directory: Directory, asked: AskProcessCoverage) -> ProcessCoverage:
     """How much of the work runs under a published process, and under one with all controls, by unit."""
-    asof = AsOf(position=rows.position)
+    asof = as_of(rows, directory)
     sound = {one.process for one in _controls(rows, directory) if not one.holes}
     counts: dict[str | None, Counter[str]] = {}
     total = Counter[str]()
-    for row in each(rows, board.Row, "1=1", ()):
-        if asked.from_time is not None and row.first_time < asked.from_time:
-            continue
-        if asked.until_time is not None and row.first_time >= asked.until_time:
-            continue
-        person = directory.answerable(row.named, row.process, row.source, asof).person
+    # Many items say the same of who answers, and under what they run: that is resolved once.
+    for (named, process, version, source), items in _alike(rows, asked).items():
+        person = directory.answerable(named, process, source, asof).person
         who = directory.participants.get(person or "")
-        version = row.process_version
-        published = version is not None and directory.process(row.process or "", version, asof) is not None
+        published = version is not None and directory.process(process or "", version, asof) is not None
         for told in (total, counts.setdefault(who.org_unit if who is not None else None, Counter())):
-            told.update(items=1, published=published, controlled=published and row.process in sound)
+            told.update(
+                items=items,
+                published=items if published else 0,
+                controlled=items if published and process in sound else 0,
+            )
     at_work = {one.said.process_id for one in deployments(directory, asof)}
-    known = [id for id in sorted(directory.processes) if directory.process(id, asof=asof) is not None]
+    ids = [id for id in sorted(directory.processes) if id > asked.after]
+    page = [id for id in ids if directory.process(id, asof=asof) is not None][: asked.limit + 1]
+    known = page[: asked.limit]
     return ProcessCoverage(
         position=rows.position,
         all=_unit(None, total),
         units=tuple(_unit(unit, counts[unit]) for unit in sorted(counts, key=lambda unit: unit or "")),
         with_agents=tuple(id for id in known if id in at_work),
         without_agents=tuple(id for id in known if id not in at_work),
+        next=known[-1] if len(page) > asked.limit else None,
     )
 
 
 def badges(rows: Rows, directory: Directory, asked: AskBadges) -> BadgePage:
     """Whether each process is structured, visible and accountable, and what is against it."""
-    asof = AsOf(position=rows.position)
+    asof, answered = AsOf(position=rows.position), _Answered(rows, directory)
     ids = [
         id
         for id in sorted(directory.processes)
@@ -163,7 +180,7 @@ def badges(rows: Rows, directory: Directory, asked: AskBadges) -> BadgePage:
     ]
     return BadgePage(
         position=rows.position,
-        processes=tuple(_badges(rows, directory, id) for id in ids[: asked.limit]),
+        processes=tuple(_badges(rows, directory, id, answered) for id in ids[: asked.limit]),
         next=ids[asked.limit - 1] if len(ids) > asked.limit else None,
     )
 
@@ -171,7 +188,14 @@ def badges(rows: Rows, directory: Directory, asked: AskBadges) -> BadgePage:
 def outdated_agents(rows: Rows, directory: Directory, asked: AskOutdated) -> OutdatedAgents:
     """The agents at work by an older version of their process than its newest."""
     agents = outdated(directory, AsOf(position=rows.position), asked.process)
-    return OutdatedAgents(position=rows.position, agents=agents)
+    turns = sorted((f"{one.agent}/{one.process}/{one.environment}", place) for place, one in enumerate(agents))
+    page = [(turn, place) for turn, place in turns if turn > asked.after][: asked.limit + 1]
+    return OutdatedAgents(
+        position=rows.position,
+        count=len(agents),
+        agents=tuple(agents[place] for _, place in page[: asked.limit]),
+        next=page[asked.limit - 1][0] if len(page) > asked.limit else None,
+    )
 
 
 def overlaps(rows: Rows, directory: Directory, asked: AskOverlaps) -> Overlaps:
@@ -220,22 +244,33 @@ def _unit(unit: str | None, told: Counter[str]) -> Unit:
     )
 
 
-def _badges(rows: Rows, directory: Directory, id: str) -> Badges:
+def _alike(rows: Rows, asked: AskProcessCoverage) -> Counter[tuple[Any, ...]]:
+    """How many items there are of each name, process, version and source."""
+    conditions, parameters = ["1=1"], list[Any]()
+    for condition, time in (("first_time >= ?", asked.from_time), ("first_time < ?", asked.until_time)):
+        if time is not None:
+            conditions.append(condition)
+            parameters.append(time)
+    columns = ("key", "named", "process", "process_version", "source")
+    items = each_values(rows, board.Row, columns, " AND ".join(conditions), parameters)
+    return Counter((named, process, version, source) for _, named, process, version, source in items)
+
+
+def _badges(rows: Rows, directory: Directory, id: str, answered: "_Answered") -> Badges:
     published = directory.process(id, asof=AsOf(position=rows.position))
     assert published is not None
     items = late = unanswered = 0
     worst, slowest = timedelta(), ""
-    for row in each(rows, board.Row, "process = ?", (id,)):
-        items += 1
-        for told in _told(rows, row.key):
-            lag = told.recorded_at - told.time
-            late += lag > VISIBLE_WITHIN
-            if lag > worst:
-                worst, slowest = lag, told.event_id
-        for interval in accountability.intervals(rows, directory, row.key):
-            unanswered += interval.person is None or not directory.is_person(
-                interval.person, AsOf(position=interval.from_position)
-            )
+    works = [work for (work,) in each_values(rows, board.Row, ("key",), "process = ?", (id,))]
+    for start in range(0, len(works), _AT_ONCE):
+        some = works[start : start + _AT_ONCE]
+        items += len(some)
+        for event, time, recorded_at in _late(rows, some):
+            late += 1
+            if recorded_at - time > worst:
+                worst, slowest = recorded_at - time, event
+        for row in rows.select(accountability.Row, f"key IN ({marks(some)})", some):
+            unanswered += answered.not_for(row)
     last = f"{slowest} {worst.total_seconds():.0f} s"
     of_late = f"{late} events were on the log more than 2 s after they happened, the latest of them, {last}"
     of_gaps = f"for {unanswered} stretches of the log nobody answered for an item of it"
@@ -266,15 +301,63 @@ def _unsaid(process: ProcessPublished) -> Iterator[str]:
     return (layer for layer, is_said in said.items() if not is_said)
 
 
-def _told(rows: Rows, work: str) -> Iterator[timeline.Row]:
-    after = 0
-    while True:
-        where = "stream = ? AND position > ?"
-        page = rows.select(timeline.Row, where, (f"work/{work}", after), "position", PAGE)
-        yield from page
-        if len(page) < PAGE:
-            return
-        after = page[-1].position
+_AT_ONCE: Final = 500
+_LATE_US: Final = VISIBLE_WITHIN // timedelta(microseconds=1)
+
+
+def _late(rows: Rows, works: Sequence[str]) -> Iterator[Sequence[Any]]:
+    """What happened to these items and was not visible in time: its id, when it happened, when it was recorded."""
+    streams = [f"work/{work}" for work in works]
+    where = f"stream IN ({marks(streams)}) AND recorded_at - time > ?"
+    columns = ("event_id", "time", "recorded_at")
+    yield from rows.values(timeline.Row, columns, where, (*streams, _LATE_US), "stream, position")
+
+
+class _Answered:
+    """For which stretches of the log nobody answered for an item.
+
+    Of most items one person is named for good, as for many others: from which position on that has always led to
+    somebody who was here is found out once for all of them. The others are looked at stretch by stretch.
+    """
+
+    def __init__(self, rows: Rows, directory: Directory) -> None:
+        self._asof, self._directory = AsOf(position=rows.position), directory
+        self._shared = accountability.custodianship(directory)
+        self._always: dict[tuple[Any, ...], int | None] = {}
+
+    def not_for(self, row: accountability.Row) -> int:
+        """For how many stretches nobody who was here answered."""
+        for tenure in row.tenures:
+            of = (tenure.named, tenure.process, tenure.source)
+            if of not in self._always:
+                self._always[of] = self._always_from(tenure)
+            since = self._always[of]
+            if since is None or tenure.stamp.position < since:
+                break
+        else:
+            return 0
+        intervals = accountability.assignment(self._directory, row, self._asof, self._shared)
+        return sum(not self._is_here(interval.person, interval.from_position) for interval in intervals)
+
+    def _always_from(self, tenure: accountability.Tenure) -> int | None:
+        """The position from which on whoever is named so is, or leads to, a person who is here; None for never."""
+        stamp = Stamp(1, tenure.stamp.time, tenure.stamp.recorded_at)
+        whole = accountability.Row(key="", named=tenure.named, process=tenure.process, source=tenure.source,
+                                   first_position=1, tenures=(msgspec.structs.replace(tenure, stamp=stamp),),
+                                   earliest=(stamp,))  # fmt: skip
+        since: int | None = None
+        assert self._asof.position is not None
+        for interval in accountability.assignment(self._directory, whole, self._asof, self._shared):
+            last = self._asof.position if interval.until_position is None else interval.until_position - 1
+            # Whoever leaves does not come back: who is here at both ends was here all the time.
+            if not (self._is_here(interval.person, interval.from_position) and self._is_here(interval.person, last)):
+                since = None
+            elif since is None:
+                since = interval.from_position
+        return since
+
+    def _is_here(self, person: str | None, position: int) -> bool:
+        return person is not None and self._directory.is_person(person, AsOf(position=position))
 
 
 def _count(

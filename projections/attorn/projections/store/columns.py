@@ -27,6 +27,7 @@ class Columns:
         self._write: list[tuple[int, Callable[[Any], Any]]] = []
         self._read: list[tuple[int, Callable[[Any], Any]]] = []
         self._instants: list[str] = []
+        self._instants_at: list[int] = []
         self._floats: list[str] = []
         self._integers: list[str] = []
         for index, field in enumerate(info.fields):
@@ -34,7 +35,7 @@ class Columns:
                 case "INSTANT":
                     self.declared.append((field.name, "INTEGER"))
                     self._instants.append(field.name)
-                    self._write.append((index, microseconds))
+                    self._instants_at.append(index)
                     self._read.append((index, _instant))
                 case "BOOLEAN":
                     self.declared.append((field.name, "INTEGER"))
@@ -83,10 +84,12 @@ class Columns:
 
     def values(self, row: Any) -> Sequence[Any]:
         """What is bound to a statement that names every column."""
-        if not self._write:
-            plain: tuple[Any, ...] = self._fields(row)
-            return plain
         values = list(self._fields(row))
+        for index in self._instants_at:
+            instant = values[index]
+            if instant is not None:
+                since = instant - _EPOCH  # as in `microseconds`, which would cost as much again to call
+                values[index] = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
         for index, write in self._write:
             value = values[index]
             if value is not None:
@@ -187,11 +190,12 @@ def bound(parameter: Any) -> Any:
 
 
 def microseconds(instant: datetime) -> int:
-    return (instant - _EPOCH) // _MICROSECOND
+    since = instant - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def _instant(microseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=microseconds)
+    return _EPOCH + microseconds * _MICROSECOND
 
 
 def _json(value: Any) -> str:

@@ -12,7 +12,7 @@ import hashlib
 import os
 import sqlite3
 import traceback
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -24,16 +24,20 @@ from attorn.contracts.envelope import Recorded
 from attorn.contracts.refusal import Unavailable
 from attorn.projections.directory import Directory
 from attorn.projections.fold import View
+from attorn.projections.store import remembered
 from attorn.projections.store.columns import bound
-from attorn.projections.store.table import Fetch, Table, Touched, Unwritten
-from attorn.projections.store.tracking import APPLICATION, TrackedDatabase
+from attorn.projections.store.table import Fetch, Table, Touched, Unwritten, touched
+from attorn.projections.store.tracking import APPLICATION, WRITING, TrackedDatabase
 
 MEMORY: Final = ":memory:"
-ROWS_CACHED_MAX: Final = 10_000
+ROWS_CACHED_MAX: Final = 4_000
 """How many rows of one view stay in memory between pages."""
 
-UNWRITTEN_MAX: Final = 5_000
+UNWRITTEN_MAX: Final = 20_000
 """How many events are folded at most before their rows are written."""
+
+UNWRITTEN_BYTES_MAX: Final = 8 * 1024 * 1024
+"""And how many bytes of events: read, they take up some five times as much memory."""
 
 _ROWS_PER_DIGEST_STEP: Final = 1_000
 _ERROR_MAX: Final = 500
@@ -64,8 +68,9 @@ class SQLiteViews:
     """`views` in the file `path`, which is made where it is not; `directory` is evolved between event and event.
 
     `missing` are the views that the file has no table for, or one of another shape: a file that has a position already
-    cannot fill them from the first event on, so they are left out here, and a new file takes its place. A `scratch`
-    file is for its digests only: it has no indexes, and is not to be opened again.
+    cannot fill them from the first event on, so they are left out here, and a new file takes its place. So are those
+    whose names are in `apart`, where the file is new: `adopt` brings them. A `scratch` file is for its digests only, or
+    to be adopted from: it has no indexes, and is not to be opened again.
     """
 
     def __init__(
@@ -76,6 +81,7 @@ class SQLiteViews:
         *,
         scratch: bool = False,
         indexed: bool = True,
+        apart: Collection[str] = (),
     ) -> None:
         self.path = str(path)
         self.directory = directory
@@ -84,15 +90,18 @@ class SQLiteViews:
             self.position = self._database.position
             tables = [Table(view) for view in views]
             assert len({table.row for table in tables}) == len(tables), "two views share a Row"
-            self._tables = self._open(tables, indexed=indexed and not scratch)
+            self._tables = self._open(tables, indexed=indexed and not scratch, apart=apart)
             self.missing = tuple(table.view for table in tables if table not in self._tables)
             self._reader = None if self.path == MEMORY else _reader(self.path)
         except BaseException:
             self._database.close()
             raise
-        self._by_row: Mapping[type[Any], Table] = {table.row: table for table in self._tables}
+        self._arrange()
         self._has_failed = False
+        self._remembers = directory is not None and not scratch and self.path != MEMORY
+        self._remembered = self.position
         self._unwritten: list[Recorded] = []
+        self._unwritten_bytes = 0
         self._poison: list[Poison] = []
         self._told: list[Poison] = []
         self._indexing: sqlite3.Connection | None = None
@@ -117,8 +126,9 @@ class SQLiteViews:
             with self._failing():
                 self._fold(fresh)
                 self._unwritten.extend(fresh)
+                self._unwritten_bytes += sum(len(recorded.body) for recorded in fresh)
                 self.position = fresh[-1].position
-        if not later or len(self._unwritten) >= UNWRITTEN_MAX:
+        if not later or len(self._unwritten) >= UNWRITTEN_MAX or self._unwritten_bytes >= UNWRITTEN_BYTES_MAX:
             self.write()
         told, self._told = self._told, []
         return told
@@ -137,13 +147,47 @@ class SQLiteViews:
                     table = unwritten.table
                     table.again()
                     self._poison = [found for found in self._poison if found.view != table.view.NAME]
-                    table.fold(table.load(self._unwritten, self._database.fetch, self._failed), self._failed)
+                    mine = [recorded for recorded in self._unwritten if table.is_about(recorded.event.data.__class__)]
+                    found, wanted = touched([table], mine, self._failed)
+                    table.load(found, wanted, self._database.fetch)
+                    table.fold(found, self._failed)
             if self.changes is not None:
                 self.changes = [(table.view, table.changed()) for table in self._tables]
             for table in self._tables:
                 table.settle(ROWS_CACHED_MAX)
             self._told += sorted(self._poison, key=lambda found: found.position)
-            self._poison, self._unwritten = [], []
+            self._poison, self._unwritten, self._unwritten_bytes = [], [], 0
+        if self.position - self._remembered >= remembered.EVERY:
+            self._remember()
+
+    def recall(self) -> None:
+        """Make the directory what it was at the last position, up to this one, where the file has kept it."""
+        if self._remembers and self.directory is not None:
+            remembered.recall(self._database, self.directory, self.position)
+
+    def adopt(self, path: str) -> None:
+        """Copy the views that are missing here from the file `path`, whose position must be this one, all or none.
+
+        Raises AssertionError, with nothing done, when it is at another position or lacks one of them.
+        """
+        self.write()
+        adopted = [Table(view) for view in self.missing]
+        names = [table.view.NAME for table in adopted]
+        with self._database.attached(path) as other:
+            there = self._database.fetch(f"SELECT notification_id, sha256 FROM {other}.tracking, {other}.tip")
+            assert there == self._database.fetch("SELECT notification_id, sha256 FROM tracking, tip"), there
+            with self._database.transaction() as cursor:
+                for table in adopted:
+                    cursor.execute(f"DROP TABLE IF EXISTS main.{table.name}")
+                    cursor.execute(table.create)
+                    cursor.execute(
+                        f"INSERT INTO main.{table.name} SELECT * FROM {other}.{table.name} ORDER BY {table.key}"
+                    )
+                marks = ", ".join("?" * len(names))
+                cursor.execute(f"INSERT INTO main.poison SELECT * FROM {other}.poison WHERE view IN ({marks})", names)
+        self._tables = [*self._tables, *adopted]
+        self._arrange()
+        self.missing = ()
 
     def index(self) -> None:
         """Make the indexes that are not there yet, on a connection of its own; let no page be applied meanwhile.
@@ -158,6 +202,8 @@ class SQLiteViews:
             return
         self._indexing = connection = sqlite3.connect(self.path, isolation_level=None, timeout=60)
         try:
+            for setting in WRITING:
+                connection.execute(f"PRAGMA {setting}")
             for statement in statements:
                 connection.execute(statement)
         finally:
@@ -208,12 +254,29 @@ class SQLiteViews:
         self.interrupt()
         if not self._has_failed:
             self.write()
+            if self.position > self._remembered:
+                self._remember()
         # The reader first: the last to close moves the write-ahead log into the file, and a reader may not write.
         if self._reader is not None:
             self._reader.close()
         self._database.close()
 
-    def _open(self, tables: "Sequence[Table]", *, indexed: bool) -> "list[Table]":
+    def _remember(self) -> None:
+        if self._remembers and self.directory is not None and self.directory.position == self.position:
+            remembered.remember(self._database, self.directory)
+        self._remembered = self.position
+
+    def _arrange(self) -> None:
+        """How the tables are found, by their rows, and by the events that their views are about."""
+        self._by_row: Mapping[type[Any], Table] = {table.row: table for table in self._tables}
+        # Views that are about the same events, and have the same function for their keys, are asked for them once.
+        alike: dict[Any, tuple[list[Table], list[Recorded]]] = {}
+        for table in self._tables:
+            alike.setdefault((table.view.keys, table.events), ([], []))[0].append(table)
+        self._alike = tuple(alike.values())
+        self._wanting = _Wanting(self._alike)
+
+    def _open(self, tables: Sequence[Table], *, indexed: bool, apart: Collection[str]) -> list[Table]:
         with self._database.transaction() as cursor:
             cursor.execute(
                 "CREATE TABLE IF NOT EXISTS poison "
@@ -225,6 +288,8 @@ class SQLiteViews:
                 cursor.execute(f"SELECT name, type FROM pragma_table_info('{table.name}')")
                 columns = [tuple(column) for column in cursor.fetchall()]
                 if not columns and self.position == 0:
+                    if table.view.NAME in apart:
+                        continue
                     cursor.execute(table.create)
                 elif columns != table.columns.declared:
                     continue
@@ -257,20 +322,43 @@ class SQLiteViews:
         self._poison.append(_poison(table.view.NAME, recorded, error))
 
     def _fold(self, page: Sequence[Recorded]) -> None:
-        failed = self._failed
-        looking: dict[int, list[tuple[Table, Touched]]] = {}
-        for table in self._tables:
-            touched = table.load(page, self._database.fetch, failed)
-            if table.is_alone or self.directory is None:
-                table.fold(touched, failed)
-            else:
-                for one in touched:
-                    looking.setdefault(one[0].position, []).append((table, one))
-        if self.directory is not None:
-            for recorded in page:
-                for table, one in looking.get(recorded.position, ()):
-                    table.fold((one,), failed)
-                evolve(self.directory, recorded, self._poison)
+        for recorded in page:
+            for put in self._wanting[recorded.event.data.__class__]:
+                put(recorded)
+        looking: list[tuple[Table, list[Touched]]] = []
+        for tables, events in self._alike:
+            found, wanted = touched(tables, events, self._failed)
+            events.clear()
+            for table in tables:
+                table.load(found, wanted, self._database.fetch)
+                if table.is_alone or self.directory is None:
+                    table.fold(found, self._failed)
+                else:
+                    looking.append((table, found))
+        if self.directory is None:
+            return
+        if len(looking) == 1:
+            [(table, found)] = looking
+            table.fold(self._evolving(self.directory, page, found), self._failed)
+            return
+        at: dict[int, list[tuple[Table, Touched]]] = {}
+        for table, found in looking:
+            for one in found:
+                at.setdefault(one[0].position, []).append((table, one))
+        for recorded in page:
+            for table, one in at.get(recorded.position, ()):
+                table.fold((one,), self._failed)
+            evolve(self.directory, recorded, self._poison)
+
+    def _evolving(self, directory: Directory, page: Sequence[Recorded], found: Sequence[Touched]) -> Iterator[Touched]:
+        """Each of `found` while the directory is as it was before that event; at the end it has all of `page`."""
+        waiting = iter(found)
+        one = next(waiting, None)
+        for recorded in page:
+            if one is not None and one[0] is recorded:
+                yield one
+                one = next(waiting, None)
+            evolve(directory, recorded, self._poison)
 
     def _write(self, last: Recorded) -> None:
         # Position and rows are one transaction: a crash before its end leaves both as they were, one after it neither.
@@ -289,6 +377,17 @@ class SQLiteViews:
             cursor.execute("UPDATE tip SET sha256 = ?", (hashlib.sha256(last.body).hexdigest(),))
 
 
+class _Wanting(dict[type, tuple[Callable[[Recorded], None], ...]]):
+    """By the class of its payload, where an event is put for the views that are about it; asked of each class once."""
+
+    def __init__(self, alike: Sequence[tuple[Sequence[Table], list[Recorded]]]) -> None:
+        self._alike = alike
+
+    def __missing__(self, kind: type) -> tuple[Callable[[Recorded], None], ...]:
+        self[kind] = found = tuple(events.append for tables, events in self._alike if tables[0].is_about(kind))
+        return found
+
+
 class Snapshot:
     """The rows of one position; satisfies `Rows`."""
 
@@ -299,6 +398,7 @@ class Snapshot:
         self._tables = tables
         self._stop = interrupt
         self._is_over = False
+        self._position: int | None = None
 
     def interrupt(self) -> None:
         """Let whoever reads these rows in another thread fail at once, or when they ask for the next."""
@@ -317,8 +417,10 @@ class Snapshot:
 
     @property
     def position(self) -> int:
-        found = self._fetch("SELECT notification_id FROM tracking WHERE application_name = ?", (APPLICATION,))
-        return int(found[0][0]) if found else 0
+        if self._position is None:
+            found = self._fetch("SELECT notification_id FROM tracking WHERE application_name = ?", (APPLICATION,))
+            self._position = int(found[0][0]) if found else 0
+        return self._position
 
     @property
     def tip(self) -> str:
@@ -345,7 +447,8 @@ class Snapshot:
         limit: int | None = None,
     ) -> list[Sequence[Any]]:
         table = self._table(row)
-        statement = f"SELECT {', '.join(columns)} FROM {table.name}"
+        listed = ", ".join(f'"{column}"' for column in columns)
+        statement = f"SELECT {listed} FROM {table.name}"
         return table.columns.some(columns, self._found(statement, where, parameters, order, limit))
 
     def _found(
@@ -361,8 +464,11 @@ class Snapshot:
             values.append(limit)
         return self._fetch(statement, values)
 
-    def count(self, row: type[R], where: str = "", parameters: Sequence[Any] = ()) -> int:
-        statement = f"SELECT count(*) FROM {self._table(row).name}" + (f" WHERE {where}" if where else "")
+    def count(self, row: type[R], where: str = "", parameters: Sequence[Any] = (), limit: int | None = None) -> int:
+        counted = self._table(row).name + (f" WHERE {where}" if where else "")
+        if limit is not None:
+            counted = f"(SELECT 1 FROM {counted} LIMIT {limit})"
+        statement = f"SELECT count(*) FROM {counted}"
         return int(self._fetch(statement, [bound(parameter) for parameter in parameters])[0][0])
 
     def digest(self, name: str) -> str:

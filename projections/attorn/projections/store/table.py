@@ -25,6 +25,9 @@ Failed: TypeAlias = "Callable[[Table, Recorded, Exception], None]"
 
 _KEYS_PER_SELECT: Final = 500
 
+_ROWS_PER_INSERT: Final = 50
+"""To begin and to end a statement costs as much as a row: one that takes many at once pays for it once."""
+
 
 class Unwritten(Exception):
     """A table's rows of this page could not be written: it is to be folded again, event by event."""
@@ -56,6 +59,8 @@ class Table:
         self._rows: dict[Any, Any] = {}
         self._old: dict[Any, Any] = {}
         self._before: dict[Any, Any] = {}
+        # Of new rows only what is to be written, the values of one row behind those of the other.
+        self._made: list[Any] = []
         self._check: Callable[[Any, Any], Any] | None = None
 
         names = [name for name, _ in self.columns.declared]
@@ -70,7 +75,9 @@ class Table:
         self.create_indexes = [self._indexing(index) for index in view.INDEXES]
         self.select = f"SELECT {listed} FROM {self.name}"
         self.key = f'"{key}"'
+        self._width = len(names)
         self._insert = f"INSERT OR {'IGNORE' if self.is_new else 'REPLACE'} INTO {self.name} VALUES ({marks})"
+        self._insert_some = self._insert + f", ({marks})" * (_ROWS_PER_INSERT - 1)
         self._delete = f"DELETE FROM {self.name} WHERE {self.key} = ?"
         # SQLite writes an index anew whenever a statement names one of its columns, whether the value changes or not.
         indexed = sorted({column for index in view.INDEXES for column in index} - {key})
@@ -80,33 +87,23 @@ class Table:
         self._every = itemgetter(*range(1, len(names)), 0) if len(names) > 1 else None
         self._update_plain, self._update = self._updating(plain), self._updating(names[1:])
 
-    def load(self, page: Sequence[Recorded], fetch: Fetch, failed: Failed) -> list[Touched]:
-        """Take the rows that `page` touches into memory; return the events that touch any, each with their keys."""
-        events, keys_of = self.events, self.view.keys
-        touched: list[Touched] = []
-        wanted: set[Any] = set()
-        for recorded in page:
-            if events is None or recorded.event.data.__class__ in events:
-                try:
-                    keys = keys_of(recorded)
-                except MemoryError:
-                    raise
-                except Exception as error:
-                    failed(self, recorded, error)
-                    continue
-                if keys:
-                    touched.append((recorded, keys))
-                    wanted.update(keys)
+    def is_about(self, kind: type) -> bool:
+        """Whether the view is to be asked about events whose payload is of this class."""
+        return self.events is None or kind in self.events
+
+    def load(self, touched: Sequence[Touched], wanted: Iterable[Any], fetch: Fetch) -> None:
+        """Take the rows with the keys `wanted`, which are those that are touched, into memory."""
         if not self.is_new:
             self._take(wanted, fetch)
         if self._more is not None:
             # What a row will say when its event is folded, it says now, or is told of in this page: that is loaded.
             more, rows = self._more, self._rows
             self._take({key for recorded, keys in touched for key in more(rows.get(keys[0]), recorded)}, fetch)
-        return touched
 
     def fold(self, touched: Iterable[Touched], failed: Failed) -> None:
         """Apply each event to its rows, to all or, when it raises, to none."""
+        if self.is_new:
+            return self._make(touched, failed)
         # This is where a replay spends its time: what need not be looked up for each event is looked up here.
         rows, changed, apply, check = self._rows, self._before, self.view.apply, self._check
         for recorded, keys in touched if self._more is None else self._with_more(touched, self._more):
@@ -128,22 +125,44 @@ class Table:
             except Exception as error:
                 failed(self, recorded, error)
 
+    def _make(self, touched: Iterable[Touched], failed: Failed) -> None:
+        made, apply, values_of = self._made, self.view.apply, self.columns.values
+        for recorded, keys in touched:
+            try:
+                values: list[Any] = []
+                for key in keys:
+                    row = apply(None, recorded, key)
+                    if row is not None:
+                        values += values_of(row)
+                made += values
+            except MemoryError:
+                raise
+            except Exception as error:
+                failed(self, recorded, error)
+
     def _with_more(self, touched: Iterable[Touched], more: "More") -> Iterator[Touched]:
         for recorded, keys in touched:
             yield recorded, (*keys, *more(self._rows.get(keys[0]), recorded))
 
     def _fold_many(self, recorded: Recorded, keys: Sequence[Any]) -> None:
-        rows, changed, check = self._rows, self._before, self._check
-        found: dict[Any, Any] = {}
-        for key in keys:
-            before = found[key] if key in found else rows.get(key)
-            after = self.view.apply(before, recorded, key)
-            if after is not before:
-                found[key] = after if check is None or after is None else check(after, key)
-        for key, after in found.items():
+        rows, changed, apply, check = self._rows, self._before, self.view.apply, self._check
+        done: list[tuple[Any, Any]] = []
+        try:
+            for key in keys:
+                before = rows.get(key)
+                after = apply(before, recorded, key)
+                if after is not before:
+                    if check is not None and after is not None:
+                        after = check(after, key)
+                    done.append((key, before))
+                    rows[key] = after
+        except BaseException:
+            for key, before in reversed(done):
+                rows[key] = before
+            raise
+        for key, before in done:
             if key not in changed:
-                changed[key] = rows.get(key)
-            rows[key] = after
+                changed[key] = before
 
     def _take(self, keys: Iterable[Any], fetch: Fetch) -> None:
         rows, old = self._rows, self._old
@@ -164,14 +183,15 @@ class Table:
 
     def changed(self) -> list[tuple[Any, Any]]:
         """Each key whose row this page has changed, with the row; None where it is gone."""
-        return [(key, self._rows[key]) for key in self._before]
+        new = (self.columns.row(self._made[at : at + self._width]) for at in range(0, len(self._made), self._width))
+        return [(key, self._rows[key]) for key in self._before] + [(getattr(row, self.columns.key), row) for row in new]
 
     def write(self, many: Many) -> None:
         """Write what the page has changed. Raises Unwritten when that is possible only event by event."""
         rows, before, indexed = self._rows, self._before, self._indexed
-        # What is not kept in memory need not be there as it will be when it is read back.
-        canonical, values = None if self.is_new else self.columns.canonical, self.columns.values
-        inserts, updates, moved, removed = [], [], [], []
+        canonical, values = self.columns.canonical, self.columns.values
+        inserts: list[Any] = self._made if self.is_new else []
+        updates, moved, removed = [], [], []
         try:
             # In the order of the keys, so that neighbours are written together.
             for key in sorted(before):
@@ -180,15 +200,14 @@ class Table:
                     if old is not None:
                         removed.append((key,))
                     continue
-                if canonical is not None:
-                    row = rows[key] = canonical(row, key)
+                row = rows[key] = canonical(row, key)
                 if old is None:
-                    inserts.append(values(row))
+                    inserts += values(row)
                 elif self._plain is not None and (indexed is None or indexed(old) == indexed(row)):
                     updates.append(self._plain(values(row)))
                 elif self._every is not None:
                     moved.append(self._every(values(row)))
-            if inserts and many(self._insert, inserts) != len(inserts):
+            if inserts and self._insert_all(inserts, many) * self._width != len(inserts):
                 # Some were there already: of those that are new as a rule, these are not.
                 raise Unwritten(self)
             if updates:
@@ -199,6 +218,13 @@ class Table:
                 many(self._delete, removed)
         except (TypeError, ValueError, OverflowError, RecursionError, sqlite3.InterfaceError, sqlite3.ProgrammingError):
             raise Unwritten(self) from None
+
+    def _insert_all(self, values: list[Any], many: Many) -> int:
+        """Insert rows, given as their values one behind the other; return how many were not there yet."""
+        one, some = self._width, self._width * _ROWS_PER_INSERT
+        rest = len(values) - len(values) % some
+        inserted = many(self._insert_some, [values[at : at + some] for at in range(0, rest, some)]) if rest else 0
+        return inserted + many(self._insert, [values[at : at + one] for at in range(rest, len(values), one)])
 
     def _indexing(self, index: Sequence[str]) -> str:
         columns = ", ".join(f'"{name}"' for name in index)
@@ -215,15 +241,13 @@ class Table:
         assert self._check is None, f"{self.name} cannot be written"
         for key, row in self._before.items():
             self._rows[key] = row
-        if self.is_new:
-            self._rows = {}
-            self.is_new = False
-        self._before = {}
+        self.is_new = False
+        self._before, self._made = {}, []
         self._check = self.columns.storable
 
     def settle(self, rows_max: int) -> None:
         """What the page has changed is in the file now."""
-        self._before = {}
+        self._before, self._made = {}, []
         self._check = None
         self.is_new = getattr(self.view, "NEW", False)
         if self.is_new:
@@ -232,3 +256,25 @@ class Table:
             self._old = self._rows if len(self._rows) <= rows_max else {}
             self._rows = {}
             self.is_whole = False
+
+
+def touched(tables: Sequence[Table], page: Iterable[Recorded], failed: Failed) -> tuple[list[Touched], set[Any]]:
+    """The events of `page` that touch a row, each with its keys, and all of these keys.
+
+    The views of `tables` are about every event of `page`, and find its keys in the same way: they are found once.
+    """
+    found: list[Touched] = []
+    wanted: set[Any] = set()
+    keys_of = tables[0].view.keys
+    for recorded in page:
+        try:
+            keys = keys_of(recorded)
+            if keys:
+                wanted.update(keys)
+                found.append((recorded, keys))
+        except MemoryError:
+            raise
+        except Exception as error:
+            for table in tables:
+                failed(table, recorded, error)
+    return found, wanted

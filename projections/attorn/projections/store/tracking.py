@@ -5,7 +5,7 @@ the same file cannot fold an event twice: its whole transaction is rolled back.
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -14,6 +14,16 @@ from eventsourcing.sqlite import SQLiteCursor, SQLiteDatastore, SQLiteTrackingRe
 
 APPLICATION: Final = "attorn.views"
 """The name under which the library keeps the position."""
+
+WRITING: Final = ("synchronous = NORMAL", "wal_autocheckpoint = 4000")
+"""The settings of every connection that writes. The disk is waited for when the write-ahead log is moved into the file,
+not at every commit. A power cut then takes the newest transactions whole, rows and position alike, and they are folded
+again from the log."""
+
+# A null is bound as it is. Without this, sqlite3 asks each one in vain whether it can be adapted, which costs more than
+# all else about it; and what a dict without keys answers to None, without a frame of Python's, is None.
+_as_it_is: Final[Callable[[None], None]] = dict[None, None]().get
+sqlite3.register_adapter(type(None), _as_it_is)
 
 
 class TrackedDatabase:
@@ -24,14 +34,12 @@ class TrackedDatabase:
         self._datastore = SQLiteDatastore(path, pool_size=1, max_overflow=0)
         self._recorder = SQLiteTrackingRecorder(self._datastore)
         with self._datastore.get_connection(commit=False) as connection, connection.cursor() as cursor:
-            # NORMAL syncs when the write-ahead log is moved into the file, not at every commit. A power cut then takes
-            # the newest transactions whole, rows and position alike, and they are folded again from the log.
-            cursor.execute(f"PRAGMA synchronous = {'NORMAL' if durable else 'OFF'}")
+            for setting in (*WRITING, *(() if durable else ("synchronous = OFF",))):
+                cursor.execute(f"PRAGMA {setting}")
             # A reader that stayed for long makes the write-ahead log grow; afterwards it is cut to this many bytes.
             cursor.execute("PRAGMA journal_size_limit = 16777216")
             cursor.execute("PRAGMA cache_size = -16384")
             cursor.execute("PRAGMA temp_store = MEMORY")
-            cursor.execute("PRAGMA wal_autocheckpoint = 4000")
         self._recorder.create_table()
 
     @property
@@ -51,6 +59,21 @@ class TrackedDatabase:
             cursor.execute(statement, parameters)
             rows: list[Sequence[Any]] = cursor.fetchall()
             return rows
+
+    @contextmanager
+    def attached(self, path: str) -> Iterator[str]:
+        """The name under which the tables of the database `path` are there while the block runs."""
+        name = "attached"
+        self._execute("ATTACH DATABASE ? AS attached", (path,))
+        try:
+            yield name
+        finally:
+            self._execute("DETACH DATABASE attached")
+
+    def _execute(self, statement: str, parameters: Sequence[Any] = ()) -> None:
+        # Outside of any transaction.
+        with self._datastore.get_connection(commit=False) as connection, connection.cursor() as cursor:
+            cursor.execute(statement, parameters)
 
     def checkpoint(self) -> bool:
         """Move the write-ahead log into the file, and empty it; False when a reader is in the way."""

@@ -1,33 +1,14 @@
 """Delegation commands arrive on NATS, are carried out, and are answered."""
 
-from typing import Final
+from typing import Final, get_args
 
 from faststream.nats import NatsBroker
 
-from attorn.contracts.delegation import (
-    AcceptDelegation,
-    DeclineDelegation,
-    DelegateWork,
-    ExpireDelegation,
-    NarrowDelegation,
-    ResumeDelegation,
-    RevokeDelegation,
-    SuspendDelegation,
-)
 from attorn.services.command_door import Clock, serve
 from attorn.services.delegation import model
 from attorn.services.transact import Streams
 
-COMMANDS: Final = (
-    DelegateWork,
-    AcceptDelegation,
-    DeclineDelegation,
-    NarrowDelegation,
-    SuspendDelegation,
-    ResumeDelegation,
-    RevokeDelegation,
-    ExpireDelegation,
-)
+COMMANDS: Final = get_args(model.DelegationCommand)
 
 
 def build(broker: NatsBroker, streams: Streams, clock: Clock) -> None:

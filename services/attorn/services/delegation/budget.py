@@ -15,25 +15,27 @@ from attorn.services.work.state import Delegation, Execution, Spent, Work
 
 def charge(work: Work, data: Any, at: datetime) -> Work:
     """The work with what `data` uses up counted on the delegations that it is done under."""
-    match data:
-        case ExecutionStarted(execution_id=id, executor=executor, delegation_id=delegation):
-            if id in work.executions:
-                return work
-            held = work.mandate(executor, at) if delegation is None else None
-            return _spend(work, delegation or (held.terms.delegation_id if held is not None else None), uses=1)
-        case ExecutionActionRecorded(execution_id=id):
-            running = _running(work, id)
-            return _spend(work, running.delegation_id, actions=1) if running is not None else work
-        case WorkExecuted(execution_id=id, cost=cost):
-            running = _running(work, id)
-            if running is None:
-                return work
-            tokens = (cost.tokens_in or 0) + (cost.tokens_out or 0) if cost is not None else 0
-            money = cost.money if cost is not None else None
-            paid = {money.currency: Decimal(money.amount)} if money is not None else {}
-            return _spend(work, running.delegation_id, tokens=tokens, money=paid, elapsed=_since(running, at))
-        case _:
+    kind = type(data)
+    if kind is ExecutionActionRecorded:
+        running = _running(work, data.execution_id)
+        return _spend(work, running.delegation_id, actions=1) if running is not None else work
+    if kind is ExecutionStarted:
+        return _spend(work, _entered(work, data, at), uses=1) if data.execution_id not in work.executions else work
+    if kind is WorkExecuted:
+        running, cost = _running(work, data.execution_id), data.cost
+        if running is None:
             return work
+        tokens = (cost.tokens_in or 0) + (cost.tokens_out or 0) if cost is not None else 0
+        money = cost.money if cost is not None else None
+        paid = {money.currency: Decimal(money.amount)} if money is not None else {}
+        return _spend(work, running.delegation_id, tokens=tokens, money=paid, elapsed=_since(running, at))
+    return work
+
+
+def _entered(work: Work, started: ExecutionStarted, at: datetime) -> str | None:
+    """The delegation that an execution is begun under."""
+    held = work.mandate(started.executor, at) if started.delegation_id is None else None
+    return held.terms.delegation_id if held is not None else started.delegation_id
 
 
 def exhausted(work: Work, delegation: str | None, at: datetime, but: str = "") -> Iterator[DelegationExhausted]:
@@ -88,19 +90,22 @@ def _spend(
     work: Work, delegation: str | None, *, uses: int = 0, actions: int = 0, tokens: int = 0,
     money: Mapping[str, Decimal] | None = None, elapsed: timedelta = timedelta(),
 ) -> Work:  # fmt: skip
-    changed: dict[str, Delegation] = {}
-    for held in work.lineage(delegation or ""):
+    chain = work.lineage(delegation) if delegation is not None else ()
+    if not chain:
+        return work
+    delegations = {**work.delegations}
+    for held in chain:
         before = held.spent
-        paid = {c: before.money.get(c, Decimal()) + amount for c, amount in (money or {}).items()}
+        paid = {c: before.money.get(c, Decimal()) + amount for c, amount in money.items()} if money else {}
         spent = Spent(
             uses=before.uses + uses,
             actions=before.actions + actions,
             tokens=before.tokens + tokens,
-            money={**before.money, **paid},
-            elapsed=_together(before.elapsed, elapsed),
+            money={**before.money, **paid} if paid else before.money,
+            elapsed=_together(before.elapsed, elapsed) if elapsed else before.elapsed,
         )
-        changed[held.terms.delegation_id] = msgspec.structs.replace(held, spent=spent)
-    return msgspec.structs.replace(work, delegations={**work.delegations, **changed}) if changed else work
+        delegations[held.terms.delegation_id] = msgspec.structs.replace(held, spent=spent)
+    return msgspec.structs.replace(work, delegations=delegations)
 
 
 def _measured(work: Work, held: Delegation, at: datetime, but: str = "") -> Iterator[tuple[str, Any, Any]]:

@@ -1,8 +1,8 @@
 """Delegation: entrusting somebody with part of the work, within bounds, and taking it back."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -37,6 +37,7 @@ from attorn.contracts.execution import (
 from attorn.contracts.refusal import Breach
 from attorn.projections.bounds import after_narrowing, beyond, excess, narrowed, outside, wider
 from attorn.projections.directory import Directory
+from attorn.projections.lifecycle import ENDED
 from attorn.services import expressions
 from attorn.services.delegation import budget, occasion
 from attorn.services.transact import Context
@@ -108,75 +109,67 @@ def decide(work: Work, command: DelegationCommand, context: Context) -> Sequence
 
 def check(work: Work, event: Event, directory: Directory) -> Iterator[Breach]:
     """Which bounds `event` oversteps, and which rule of delegating it breaks."""
-    match event.data:
-        case WorkDelegated() as terms:
-            yield from _check_grant(work, terms, event.time, directory)
-        case DelegationAccepted(delegation_id=id, by=by) | DelegationDeclined(delegation_id=id, by=by):
-            held = work.delegations.get(id)
-            if held is None or held.status != "granted":
-                yield Breach(rule="delegation-open", detail=f"delegation {id} is {_status(work, id)}, not granted")
-            elif by is not None and by != held.terms.delegate:
-                yield Breach(rule="delegation-open", detail=f"{id} is for {held.terms.delegate} to take on, not {by}")
-        case DelegationRevoked() | DelegationSuspended() | DelegationResumed() | DelegationNarrowed():
-            yield from _check_change(work, event.data, event, directory)
-        case DelegationExpired(delegation_id=id) | DelegationExhausted(delegation_id=id):
-            yield from _check_end(work, id, event)
-        case ExecutionStarted(executor=executor, delegation_id=id):
-            yield from _check_start(work, executor, id, event, directory)
-        case (
-            ExecutionProgressed(execution_id=id)
-            | ExecutionInputRequired(execution_id=id)
-            | ExecutionAdapted(execution_id=id)
-        ):
-            yield from _check_hand(work, id, event)
-        case ExecutionActionRecorded(execution_id=id) as action:
-            yield from _check_hand(work, id, event)
-            running = work.executions.get(id)
-            if running is not None and running.delegation_id is not None:
-                yield from _check_action(work, running, action, event, directory)
-            elif running is not None and directory.kind(running.executor) == "agent":
-                yield _undelegated(running.executor, event)
-        case WorkExecuted(execution_id=id) as done:
-            yield from _check_hand(work, id, event)
-            running = work.executions.get(id)
-            if running is not None and done.result == "completed":
-                yield from _check_result(work, running, done, event, directory)
-        case _:
-            pass
+    rule = _CHECKS.get(type(event.data))
+    return rule(work, event.data, event, directory) if rule is not None else iter(())
 
 
 def evolve(work: Work, event: Event) -> Work:
     """What is true of the work's delegations afterwards."""
-    replace, data = msgspec.structs.replace, event.data
-    work = budget.charge(work, data, event.time)
-    match data:
-        case WorkDelegated(delegation_id=id):
-            return work if id in work.delegations else _with(work, {id: Delegation(data)})
-        case DelegationAccepted(delegation_id=id) if _status(work, id) == "granted":
-            return _with(work, {id: replace(work.delegations[id], status="accepted")})
-        case DelegationNarrowed(delegation_id=id) if id in work.delegations:
-            held = work.delegations[id]
-            return _with(work, {id: replace(held, terms=after_narrowing(held.terms, data))})
-        case DelegationSuspended(delegation_id=id):
-            resting = {d: work.delegations[d] for d in _descendants(work, id)
-                       if _status(work, d) in ("granted", "accepted")}  # fmt: skip
-            return _with(work, {d: replace(held, status="suspended", rests_since=held.status, rests_with=id)
-                                for d, held in resting.items()})  # fmt: skip
-        case DelegationResumed(delegation_id=id):
-            # What rested for a reason of its own rests on.
-            woken = {d: held for d, held in work.delegations.items()
-                     if held.status == "suspended" and held.rests_with == id}  # fmt: skip
-            awake = {"rests_since": None, "rests_with": None}
-            return _with(work, {d: replace(held, status=held.rests_since or "granted", **awake)
-                                for d, held in woken.items()})  # fmt: skip
-        case DelegationDeclined() | DelegationRevoked() | DelegationExpired() | DelegationExhausted():
-            # Whoever was entrusted by the delegate loses it at this same position. What is over stays so, whatever
-            # news of it comes late: nobody gets a mandate back by an old acceptance.
-            ended = {d: replace(work.delegations[d], status=_ENDS[type(data)])
-                     for d in _descendants(work, data.delegation_id) if _status(work, d) not in _OVER}  # fmt: skip
-            return _with(work, ended)
-        case _:
-            return work
+    work = budget.charge(work, event.data, event.time)
+    change = _CHANGES.get(type(event.data))
+    return change(work, event.data) if change is not None else work
+
+
+def _grant(work: Work, data: WorkDelegated) -> Work:
+    return work if data.delegation_id in work.delegations else _with(work, {data.delegation_id: Delegation(data)})
+
+
+def _accept(work: Work, data: DelegationAccepted) -> Work:
+    held = work.delegations.get(data.delegation_id)
+    if held is None or held.status != "granted":
+        return work
+    return _with(work, {data.delegation_id: msgspec.structs.replace(held, status="accepted")})
+
+
+def _narrow(work: Work, data: DelegationNarrowed) -> Work:
+    held = work.delegations.get(data.delegation_id)
+    if held is None:
+        return work
+    return _with(work, {data.delegation_id: msgspec.structs.replace(held, terms=after_narrowing(held.terms, data))})
+
+
+def _suspend(work: Work, data: DelegationSuspended) -> Work:
+    id = data.delegation_id
+    resting = {d: work.delegations[d] for d in _descendants(work, id) if _status(work, d) in ("granted", "accepted")}
+    return _with(work, {d: msgspec.structs.replace(held, status="suspended", rests_since=held.status, rests_with=id)
+                        for d, held in resting.items()})  # fmt: skip
+
+
+def _resume(work: Work, data: DelegationResumed) -> Work:
+    # What rested for a reason of its own rests on.
+    woken = {d: held for d, held in work.delegations.items()
+             if held.status == "suspended" and held.rests_with == data.delegation_id}  # fmt: skip
+    awake = {"rests_since": None, "rests_with": None}
+    return _with(work, {d: msgspec.structs.replace(held, status=held.rests_since or "granted", **awake)
+                        for d, held in woken.items()})  # fmt: skip
+
+
+def _end(work: Work, data: DelegationDeclined | DelegationRevoked | DelegationExpired | DelegationExhausted) -> Work:
+    # Whoever was entrusted by the delegate loses it at this same position. What is over stays so, whatever
+    # news of it comes late: nobody gets a mandate back by an old acceptance.
+    ended = {d: msgspec.structs.replace(work.delegations[d], status=_ENDS[type(data)])
+             for d in _descendants(work, data.delegation_id) if _status(work, d) not in _OVER}  # fmt: skip
+    return _with(work, ended)
+
+
+_CHANGES: Final[Mapping[type, Callable[[Work, Any], Work]]] = {
+    WorkDelegated: _grant,
+    DelegationAccepted: _accept,
+    DelegationNarrowed: _narrow,
+    DelegationSuspended: _suspend,
+    DelegationResumed: _resume,
+    **dict.fromkeys(_ENDS, _end),
+}
 
 
 def _with(work: Work, changed: dict[str, Delegation]) -> Work:
@@ -197,7 +190,11 @@ def _descendants(work: Work, id: str) -> set[str]:
     return found
 
 
-def _check_grant(work: Work, terms: WorkDelegated, at: datetime, directory: Directory) -> Iterator[Breach]:
+def _check_grant(work: Work, terms: WorkDelegated, event: Event, directory: Directory) -> Iterator[Breach]:
+    at = event.time
+    if work.life.state in ENDED:
+        detail = f"{event.subject} is {work.life.state}; there is nothing left to entrust anybody with"
+        yield Breach(rule="illegal-transition", detail=detail)
     if terms.delegation_id in work.delegations:
         state = _status(work, terms.delegation_id)
         detail = f"delegation {terms.delegation_id} exists already and is {state}; use a new id"
@@ -285,14 +282,28 @@ def _check_change(
             yield Breach(rule="delegation-chain", detail=f"this is no narrowing of {id}: {more}")
 
 
-def _check_end(work: Work, id: str, event: Event) -> Iterator[Breach]:
+def _check_answer(
+    work: Work, data: DelegationAccepted | DelegationDeclined, event: Event, directory: Directory
+) -> Iterator[Breach]:
+    id, by = data.delegation_id, data.by
+    held = work.delegations.get(id)
+    if held is None or held.status != "granted":
+        yield Breach(rule="delegation-open", detail=f"delegation {id} is {_status(work, id)}, not granted")
+    elif by is not None and by != held.terms.delegate:
+        yield Breach(rule="delegation-open", detail=f"{id} is for {held.terms.delegate} to take on, not {by}")
+
+
+def _check_end(
+    work: Work, data: DelegationExpired | DelegationExhausted, event: Event, directory: Directory
+) -> Iterator[Breach]:
     """What is said to be over by its time, or by what was spent, is."""
+    id = data.delegation_id
     held = work.delegations.get(id)
     if held is None or held.status in _OVER:
         yield Breach(rule="delegation-open", detail=f"delegation {id} is {_status(work, id)}; it does not end")
         return
     until = held.terms.valid_until
-    if isinstance(event.data, DelegationExpired):
+    if isinstance(data, DelegationExpired):
         if until is None or event.time < until:
             valid = f"is valid until {until.isoformat()}" if until is not None else "has no end in time"
             yield Breach(rule="delegation-open", detail=f"delegation {id} {valid}; it is not expired")
@@ -300,18 +311,15 @@ def _check_end(work: Work, id: str, event: Event) -> Iterator[Breach]:
         yield Breach(rule="delegation-open", detail=f"nothing of delegation {id} is spent to its limit")
 
 
-def _check_start(work: Work, executor: str, id: str | None, event: Event, directory: Directory) -> Iterator[Breach]:
-    actor = event.authid or ""
+def _check_start(work: Work, data: ExecutionStarted, event: Event, directory: Directory) -> Iterator[Breach]:
+    executor, id, actor = data.executor, data.delegation_id, event.authid or ""
     if event.authtype == "service_account" and actor != executor:
         detail = f"{actor} starts in the name of {executor}; an agent starts its own executions only"
         yield Breach(rule="undelegated-execution", detail=detail, field="data.executor")
     if id is None:
         held = work.mandate(executor, event.time)
         if held is not None:
-            for each in work.lineage(held.terms.delegation_id):
-                yield from _check_live(work, each, event, directory)
-            yield from _check_spending(work, held.terms.delegation_id, event)
-            yield from _check_unmet(work, event)
+            yield from _check_under(work, held, event, directory)
         elif directory.kind(executor) == "agent":
             yield _undelegated(executor, event)
         return
@@ -320,10 +328,16 @@ def _check_start(work: Work, executor: str, id: str | None, event: Event, direct
         detail = f"{id} is no delegation of {event.subject} to {executor}"
         yield Breach(rule="undelegated-execution", detail=detail, field="data.delegation_id")
     else:
-        for each in work.lineage(id):
-            yield from _check_live(work, each, event, directory)
-        yield from _check_spending(work, id, event)
-        yield from _check_unmet(work, event)
+        yield from _check_under(work, held, event, directory)
+
+
+def _check_under(work: Work, held: Delegation, event: Event, directory: Directory) -> Iterator[Breach]:
+    """Whether anything may still be done under a delegation, and all that it descends from."""
+    chain = work.lineage(held.terms.delegation_id)
+    for each in chain:
+        yield from _not_live(work, each, event, directory)
+    yield from _check_spending(work, chain, event)
+    yield from _check_unmet(work, chain, event)
 
 
 def _undelegated(executor: str, event: Event) -> Breach:
@@ -331,47 +345,63 @@ def _undelegated(executor: str, event: Event) -> Breach:
     return Breach(rule="undelegated-execution", detail=detail, field="data.delegation_id")
 
 
-def _check_hand(work: Work, execution: str, event: Event) -> Iterator[Breach]:
+def _check_hand(
+    work: Work,
+    data: ExecutionActionRecorded | ExecutionProgressed | ExecutionInputRequired | ExecutionAdapted | WorkExecuted,
+    event: Event,
+    directory: Directory,
+) -> Iterator[Breach]:
     """An agent speaks for its own executions only; a person may report what anybody did."""
-    running, actor = work.executions.get(execution), event.authid or ""
-    if running is not None and event.authtype == "service_account" and actor != running.executor:
-        detail = f"execution {execution} is carried out by {running.executor}; {actor} has no part in it"
+    if event.authtype != "service_account":
+        return
+    running = work.executions.get(data.execution_id)
+    if running is not None and event.authid != running.executor:
+        detail = f"execution {data.execution_id} is carried out by {running.executor}; {event.authid} has no part in it"
         yield Breach(rule="undelegated-execution", detail=detail, field="data.execution_id")
 
 
-def _check_live(work: Work, held: Delegation, event: Event, directory: Directory) -> Iterator[Breach]:
-    terms = held.terms
+def _not_live(work: Work, held: Delegation, event: Event, directory: Directory) -> Sequence[Breach]:
+    """Why nothing is done under a delegation at that time."""
+    terms, found = held.terms, []
     # What was spent to its limit was spent on something, and that may be handed in.
-    hands_in = isinstance(event.data, WorkExecuted) and held.status == "exhausted"
-    if not (msgspec.structs.replace(held, status="accepted") if hands_in else held).is_live(event.time):
+    hands_in = held.status == "exhausted" and isinstance(event.data, WorkExecuted)
+    if not (held.is_timely(event.time) if hands_in else held.is_live(event.time)):
         since = f" from {terms.valid_from.isoformat()}" if terms.valid_from is not None else ""
         until = f" until {terms.valid_until.isoformat()}" if terms.valid_until is not None else ""
         valid = f" and valid{since}{until}" if since or until else ""
         detail = f"delegation {terms.delegation_id} is {held.status}{valid}: not live at {event.time.isoformat()}"
-        yield Breach(rule="delegation-violated", detail=detail)
-    if directory.is_suspended(terms.delegate, work.scope):
+        found.append(Breach(rule="delegation-violated", detail=detail))
+    delegate = directory.participants.get(terms.delegate)
+    if delegate is not None and delegate.stopped and directory.is_suspended(delegate.id, work.scope):
         detail = f"{terms.delegate} is suspended; what it was entrusted with rests until it is resumed"
-        yield Breach(rule="delegation-violated", detail=detail)
+        found.append(Breach(rule="delegation-violated", detail=detail))
+    return found
 
 
-def _check_action(
-    work: Work, running: Execution, action: ExecutionActionRecorded, event: Event, directory: Directory
-) -> Iterator[Breach]:
+def _check_action(work: Work, action: ExecutionActionRecorded, event: Event, directory: Directory) -> Iterator[Breach]:
     """An action is within the delegation that it is done under, and within all that this one descends from."""
-    chain = work.lineage(running.delegation_id or "")
+    yield from _check_hand(work, action, event, directory)
+    running = work.executions.get(action.execution_id)
+    if running is None:
+        return
+    if running.delegation_id is None:
+        if directory.kind(running.executor) == "agent":
+            yield _undelegated(running.executor, event)
+        return
+    chain = work.lineage(running.delegation_id)
     for held in chain:
-        yield from _check_live(work, held, event, directory)
+        yield from _not_live(work, held, event, directory)
         for detail, field in beyond(held.terms, action):
             yield Breach(rule="delegation-violated", detail=detail, field=field)
-    asks = next((held.terms.delegation_id for held in chain if held.terms.autonomy == "act_with_approval"), None)
-    if asks is not None and action.side_effect and not _is_approved(work, action.execution_id, running, directory):
+    asks = [held.terms.delegation_id for held in chain if held.terms.autonomy == "act_with_approval"]
+    if asks and action.side_effect and not _is_approved(work, action.execution_id, running, directory):
         detail = (
-            f"{action.tool} changes something, and {asks} asks for approval before; "
+            f"{action.tool} changes something, and {asks[0]} asks for approval before; "
             f"ask for an input of kind approval in {action.execution_id}"
         )
         yield Breach(rule="approval-missing", detail=detail, field="data.side_effect")
-    yield from _check_spending(work, running.delegation_id or "", event)
-    yield from _check_unmet(work, event)
+    yield from _check_spending(work, chain, event)
+    yield from _check_unmet(work, chain, event)
 
 
 def _is_approved(work: Work, id: str, running: Execution, directory: Directory) -> bool:
@@ -386,14 +416,16 @@ def _is_approved(work: Work, id: str, running: Execution, directory: Directory) 
     return any(made.execution_id == id and made.output.dig in met for made in work.outputs.values())
 
 
-def _check_spending(work: Work, delegation: str, event: Event) -> Iterator[Breach]:
+def _check_spending(work: Work, chain: Sequence[Delegation], event: Event) -> Iterator[Breach]:
     """What was spent to its limit allows nothing more, and nothing is spent beyond it."""
+    # That one is over is said already.
+    limited = [held for held in chain if held.is_limited and held.status not in _OVER]
+    if not limited:
+        return
     at = event.time
     charged = budget.charge(work, event.data, at)
-    for before, after in zip(work.lineage(delegation), charged.lineage(delegation), strict=True):
-        if before.status in _OVER:
-            continue  # that it is over is said already
-        passed = list(budget.overdrawn(charged, after, at))
+    for before in limited:
+        passed = list(budget.overdrawn(charged, charged.delegations[before.terms.delegation_id], at))
         if not passed and not isinstance(event.data, WorkExecuted):
             # A use is no spending of tokens; who has none left does not begin.
             passed = [said for said in budget.reaches(work, before, at) if not said.endswith(" uses")]
@@ -402,7 +434,9 @@ def _check_spending(work: Work, delegation: str, event: Event) -> Iterator[Breac
             yield Breach(rule="delegation-violated", detail=detail)
 
 
-def _check_unmet(work: Work, event: Event) -> Iterator[Breach]:
+def _check_unmet(work: Work, chain: Sequence[Delegation], event: Event) -> Iterator[Breach]:
+    if not [held for held in chain if held.terms.conditions]:
+        return
     for condition, delegation, why in occasion.unmet(work, event.data, event.time):
         detail = f"condition {condition.id} of {delegation} is not met: {why}"
         if condition.on_violation == "refuse":
@@ -411,24 +445,45 @@ def _check_unmet(work: Work, event: Event) -> Iterator[Breach]:
             yield Breach(rule="condition-flagged", detail=detail)
 
 
-def _check_result(
-    work: Work, running: Execution, done: WorkExecuted, event: Event, directory: Directory
-) -> Iterator[Breach]:
+def _check_result(work: Work, done: WorkExecuted, event: Event, directory: Directory) -> Iterator[Breach]:
     """Who hands in a result may do so still, and hands in everything that was expected."""
+    yield from _check_hand(work, done, event, directory)
+    running = work.executions.get(done.execution_id)
+    if running is None or done.result != "completed":
+        return
     if running.delegation_id is None:
         if directory.kind(running.executor) == "agent" and work.mandate(running.executor, event.time) is None:
             yield _undelegated(running.executor, event)
         return
     chain = work.lineage(running.delegation_id)
     for held in chain:
-        yield from _check_live(work, held, event, directory)
-    yield from _check_spending(work, running.delegation_id, event)
-    yield from _check_unmet(work, event)
+        yield from _not_live(work, held, event, directory)
+    yield from _check_spending(work, chain, event)
+    yield from _check_unmet(work, chain, event)
     names = {output.name for output in done.outputs} | {output.output_id for output in done.outputs}
     for expected in chain[0].terms.expected_outputs if chain else ():
         if expected.required and expected.name not in names:
             detail = f"delegation {running.delegation_id} expects the output {expected.name!r}"
             yield Breach(rule="delegation-violated", detail=detail, field="data.outputs")
+
+
+_CHECKS: Final[Mapping[type, Callable[[Work, Any, Event, Directory], Iterator[Breach]]]] = {
+    WorkDelegated: _check_grant,
+    DelegationAccepted: _check_answer,
+    DelegationDeclined: _check_answer,
+    DelegationRevoked: _check_change,
+    DelegationSuspended: _check_change,
+    DelegationResumed: _check_change,
+    DelegationNarrowed: _check_change,
+    DelegationExpired: _check_end,
+    DelegationExhausted: _check_end,
+    ExecutionStarted: _check_start,
+    ExecutionProgressed: _check_hand,
+    ExecutionInputRequired: _check_hand,
+    ExecutionAdapted: _check_hand,
+    ExecutionActionRecorded: _check_action,
+    WorkExecuted: _check_result,
+}
 
 
 def _may_revoke(work: Work, held: Delegation, by: str, at: datetime, directory: Directory) -> bool:

@@ -1,33 +1,14 @@
 """Execution commands arrive on NATS, are carried out, and are answered."""
 
-from typing import Final
+from typing import Final, get_args
 
 from faststream.nats import NatsBroker
 
-from attorn.contracts.execution import (
-    AdaptExecution,
-    ExecuteWork,
-    GuideExecution,
-    ProgressExecution,
-    ProvideInput,
-    RecordAction,
-    RequireInput,
-    StartExecution,
-)
 from attorn.services.command_door import Clock, serve
 from attorn.services.execution import model
 from attorn.services.transact import Streams
 
-COMMANDS: Final = (
-    StartExecution,
-    ProgressExecution,
-    RecordAction,
-    GuideExecution,
-    AdaptExecution,
-    RequireInput,
-    ProvideInput,
-    ExecuteWork,
-)
+COMMANDS: Final = get_args(model.ExecutionCommand)
 
 
 def build(broker: NatsBroker, streams: Streams, clock: Clock) -> None:

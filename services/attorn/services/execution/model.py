@@ -1,8 +1,8 @@
 """Execution: somebody carries the work out; what they did, what they had to ask, how it ended."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -86,113 +86,14 @@ def decide(work: Work, command: ExecutionCommand, context: Context) -> Sequence[
 
 def check(work: Work, event: Event, directory: Directory) -> Iterator[Breach]:
     """Which rules of carrying work out `event` breaks."""
-    match event.data:
-        case ExecutionStarted(executor=executor, execution_id=id):
-            if not directory.is_here(executor):
-                detail = f"{executor} is not registered or has left"
-                yield Breach(rule="unregistered-actor", detail=detail, field="data.executor")
-            if id in work.executions:
-                yield Breach(rule="execution-unknown", detail=f"execution {id} has started before; use a new id")
-            yield from version.check(work, event.data, event, directory)
-        case ExecutionActionRecorded(execution_id=id) as action:
-            yield from _check_running(work, id)
-            yield from _check_scope(work, action)
-        case ExecutionProgressed(execution_id=id) | ExecutionAdapted(execution_id=id):
-            yield from _check_running(work, id)
-        case ExecutionGuided(execution_id=id, by=by):
-            yield from _check_running(work, id)
-            if by is not None and not directory.is_here(by):
-                detail = f"{by} is not registered or has left"
-                yield Breach(rule="unregistered-actor", detail=detail, field="data.by")
-        case ExecutionInputRequired(execution_id=id, request_id=request):
-            yield from _check_running(work, id)
-            if request in work.questions:
-                detail = f"question {request} was asked before; use a new id"
-                yield Breach(rule="input-unasked", detail=detail, field="data.request_id")
-            problem = schema.problem(event.data.schema) if event.data.schema is not None else None
-            if problem is not None:
-                detail = f"the schema of question {request} {problem}"
-                yield Breach(rule="condition-unsound", detail=detail, field="data.schema")
-        case ExecutionInputProvided(request_id=request, by=by):
-            question = work.questions.get(request)
-            if question is None or question.answered is not None:
-                state = "was never asked" if question is None else "has its answer"
-                yield Breach(rule="input-unasked", detail=f"question {request} {state}", field="data.request_id")
-            elif (named := event.data.execution_id) not in (None, question.asked.execution_id):
-                detail = f"question {request} was asked in {question.asked.execution_id}, not in {named}"
-                yield Breach(rule="input-unasked", detail=detail, field="data.execution_id")
-            elif (decision := work.decisions.get(request)) is not None and question.asked.kind == "decision":
-                if decision.made is None or by not in (None, decision.made.decider):
-                    detail = f"{request} is a decision; whoever makes it does so as one, and the execution gets it"
-                    yield Breach(rule="decision-open", detail=detail, field="data.request_id")
-            elif by is not None and not _may_answer(work, question, by, event.time, directory):
-                detail = f"question {request} is for {question.asked.from_} to answer, not for {by}"
-                yield Breach(rule="input-unasked", detail=detail, field="data.by")
-            if question is not None and question.asked.kind != "decision":
-                yield from _check_fit(question.asked, event.data)
-        case WorkExecuted(execution_id=id):
-            yield from _check_running(work, id)
-            yield from _check_asked(work, (id,))
-        case WorkSubmitted() | WorkVerified() | WorkCompleted() | OutputReleased():
-            yield from _check_asked(work, tuple(work.executions))
-        case _:
-            pass
+    rule = _CHECKS.get(type(event.data))
+    return rule(work, event.data, event, directory) if rule is not None else iter(())
 
 
 def evolve(work: Work, event: Event) -> Work:
     """What is true of the work's executions, questions and outputs afterwards."""
-    replace = msgspec.structs.replace
-    match event.data:
-        case ExecutionStarted(execution_id=id, executor=executor, delegation_id=delegation):
-            if delegation is None:
-                held = work.mandate(executor, event.time)
-                delegation = held.terms.delegation_id if held is not None else None
-            begun = Execution(executor, delegation, None, event.data, event.time)
-            return replace(work, executions={**work.executions, id: begun})
-        case ExecutionActionRecorded(execution_id=id):
-            return _ask(work, id, event)
-        case ExecutionAdapted(execution_id=id) if id in work.executions:
-            # What was approved of was another plan, and so is what is still being asked.
-            asked = (q for q, question in work.questions.items() if question.asked.execution_id == id)
-            return _set(work, id, approved=None, outdated=tuple(asked))
-        case WorkEscalated():
-            for id in [id for id, running in work.executions.items() if running.due]:
-                work = _set(work, id, due=())
-            return work
-        case ExecutionInputRequired(request_id=request) as asked if request not in work.questions:
-            return replace(work, questions={**work.questions, request: Question(asked)})
-        case ExecutionInputProvided(request_id=request) as answer if request in work.questions:
-            # The first answer stands: what the execution went on by is not changed afterwards.
-            question = work.questions[request]
-            if question.answered is not None:
-                return work
-            running = work.executions.get(question.asked.execution_id)
-            if _approves(question, answer) and running is not None and request not in running.outdated:
-                work = _set(work, question.asked.execution_id, approved=request)
-            return replace(work, questions={**work.questions, request: replace(question, answered=answer)})
-        case OutputProduced(output=output, execution_id=id):
-            return _make(work, (output,), id, handed_over=False)
-        case WorkExecuted(execution_id=id, result=result, outputs=outputs) as ended:
-            running = work.executions.get(id)
-            work = _ask(work, id, event)
-            if running is not None and running.ended is None:
-                running = work.executions[id]
-                work = replace(work, executions={**work.executions, id: replace(running, ended=ended)})
-            return _make(work, outputs, id, handed_over=result == "completed")
-        case WorkReviewed(verdict="edited", new_output=Output() as output, reviewer=reviewer):
-            before = work.outputs.get(output.output_id)
-            makers = (*(before.makers if before is not None else ()), reviewer)
-            by = before.execution_id if before is not None else None
-            made = Made(output, makers, handed_over=True, execution_id=by)
-            return replace(work, outputs={**work.outputs, output.output_id: made})
-        case WorkSubmitted(outputs=outputs):
-            return _with(work, outputs, handed_over=True)
-        case OutputReleased(output_id=output_id):
-            return _with(work, (output_id,), released=True, withdrawn=False)
-        case OutputWithdrawn(output_id=output_id):
-            return _with(work, (output_id,), released=False, withdrawn=True)
-        case _:
-            return work
+    change = _CHANGES.get(type(event.data))
+    return change(work, event.data, event) if change is not None else work
 
 
 def _start(work: Work, command: StartExecution, context: Context) -> Sequence[msgspec.Struct]:
@@ -251,17 +152,111 @@ def _after_the_fact(work: Work, command: ExecuteWork, executor: str, context: Co
         )
 
 
-def _check_running(work: Work, id: str) -> Iterator[Breach]:
+def _check_start(work: Work, data: ExecutionStarted, event: Event, directory: Directory) -> Iterator[Breach]:
+    executor, id = data.executor, data.execution_id
+    if not directory.is_here(executor):
+        detail = f"{executor} is not registered or has left"
+        yield Breach(rule="unregistered-actor", detail=detail, field="data.executor")
+    if id in work.executions:
+        yield Breach(rule="execution-unknown", detail=f"execution {id} has started before; use a new id")
+    if not _may_start(work, executor, event, directory):
+        detail = f"{work.executor} is to carry {event.subject} out, not {executor}; assign it, or hand it over"
+        yield Breach(rule="executor-only", detail=detail, field="data.executor")
+    yield from version.check(work, data, event, directory)
+
+
+def _may_start(work: Work, executor: str, event: Event, directory: Directory) -> bool:
+    """Who the work was given to, one of that team, whom it was delegated to; and whoever has authority gives it."""
+    holder = work.executor
+    return (
+        work.life.state != "claimed"  # where others are at it, one more may join
+        or holder in (None, executor)
+        or executor in directory.members(holder or "")
+        or work.mandate(executor, event.time) is not None
+        or directory.kind(executor) == "agent"  # without a mandate it breaks another rule
+        or work.has_authority(event.authid or "", directory, event.time)
+    )
+
+
+def _check_running(
+    work: Work, data: ExecutionProgressed | ExecutionAdapted, event: Event, directory: Directory
+) -> Iterator[Breach]:
+    return iter(_not_running(work, data.execution_id))
+
+
+def _not_running(work: Work, id: str) -> Sequence[Breach]:
     found = work.executions.get(id)
     if found is None:
-        yield Breach(rule="execution-unknown", detail=f"no execution {id} has started", field="data.execution_id")
+        detail = f"no execution {id} has started"
     elif found.ended is not None:
         detail = f"execution {id} is over ({found.ended.result}); start another"
-        yield Breach(rule="execution-unknown", detail=detail, field="data.execution_id")
     elif id not in work.life.executions:
         # The work was ended, handed in or given to somebody else meanwhile, and no execution outlives that.
         detail = f"execution {id} is over, as the work has moved on and is {work.life.state}; start another"
-        yield Breach(rule="execution-unknown", detail=detail, field="data.execution_id")
+    else:
+        return ()
+    return (Breach(rule="execution-unknown", detail=detail, field="data.execution_id"),)
+
+
+def _check_action(work: Work, data: ExecutionActionRecorded, event: Event, directory: Directory) -> Iterator[Breach]:
+    """Whoever does it, with whatever mandate: what the definition leaves out is not done in this work."""
+    yield from _not_running(work, data.execution_id)
+    excluded = work.definition.scope.excluded if work.definition is not None else ()
+    if not excluded:
+        return
+    for field, named in (("data.target", data.target), ("data.tool", data.tool)):
+        if named and matches(named, excluded):
+            detail = f"{named} is outside the scope of the work, which excludes {', '.join(excluded)}"
+            yield Breach(rule="scope-exceeded", detail=detail, field=field)
+
+
+def _check_guidance(work: Work, data: ExecutionGuided, event: Event, directory: Directory) -> Iterator[Breach]:
+    yield from _not_running(work, data.execution_id)
+    if data.by is not None and not directory.is_here(data.by):
+        yield Breach(rule="unregistered-actor", detail=f"{data.by} is not registered or has left", field="data.by")
+
+
+def _check_question(work: Work, data: ExecutionInputRequired, event: Event, directory: Directory) -> Iterator[Breach]:
+    yield from _not_running(work, data.execution_id)
+    request = data.request_id
+    if request in work.questions:
+        detail = f"question {request} was asked before; use a new id"
+        yield Breach(rule="input-unasked", detail=detail, field="data.request_id")
+    problem = schema.problem(data.schema) if data.schema is not None else None
+    if problem is not None:
+        detail = f"the schema of question {request} {problem}"
+        yield Breach(rule="condition-unsound", detail=detail, field="data.schema")
+
+
+def _check_answer(work: Work, data: ExecutionInputProvided, event: Event, directory: Directory) -> Iterator[Breach]:
+    request, by = data.request_id, data.by
+    question = work.questions.get(request)
+    if question is None or question.answered is not None:
+        state = "was never asked" if question is None else "has its answer"
+        yield Breach(rule="input-unasked", detail=f"question {request} {state}", field="data.request_id")
+    elif data.execution_id not in (None, question.asked.execution_id):
+        detail = f"question {request} was asked in {question.asked.execution_id}, not in {data.execution_id}"
+        yield Breach(rule="input-unasked", detail=detail, field="data.execution_id")
+    elif (decision := work.decisions.get(request)) is not None and question.asked.kind == "decision":
+        if decision.made is None or by not in (None, decision.made.decider):
+            detail = f"{request} is a decision; whoever makes it does so as one, and the execution gets it"
+            yield Breach(rule="decision-open", detail=detail, field="data.request_id")
+    elif by is not None and not _may_answer(work, question, by, event.time, directory):
+        detail = f"question {request} is for {question.asked.from_} to answer, not for {by}"
+        yield Breach(rule="input-unasked", detail=detail, field="data.by")
+    if question is not None and question.asked.kind != "decision":
+        yield from _check_fit(question.asked, data)
+
+
+def _check_result(work: Work, data: WorkExecuted, event: Event, directory: Directory) -> Iterator[Breach]:
+    yield from _not_running(work, data.execution_id)
+    yield from _not_asked(work, (data.execution_id,))
+
+
+def _check_asked(
+    work: Work, data: WorkSubmitted | WorkVerified | WorkCompleted | OutputReleased, event: Event, directory: Directory
+) -> Iterator[Breach]:
+    return _not_asked(work, tuple(work.executions))
 
 
 def _check_fit(asked: ExecutionInputRequired, answer: ExecutionInputProvided) -> Iterator[Breach]:
@@ -283,16 +278,7 @@ def _check_fit(asked: ExecutionInputRequired, answer: ExecutionInputProvided) ->
         yield Breach(rule="input-unfit", detail=detail, field="data.answer")
 
 
-def _check_scope(work: Work, action: ExecutionActionRecorded) -> Iterator[Breach]:
-    """Whoever does it, with whatever mandate: what the definition leaves out is not done in this work."""
-    excluded = work.definition.scope.excluded if work.definition is not None else ()
-    for field, named in (("data.target", action.target), ("data.tool", action.tool)):
-        if named and matches(named, excluded):
-            detail = f"{named} is outside the scope of the work, which excludes {', '.join(excluded)}"
-            yield Breach(rule="scope-exceeded", detail=detail, field=field)
-
-
-def _check_asked(work: Work, executions: Sequence[str]) -> Iterator[Breach]:
+def _not_asked(work: Work, executions: Sequence[str]) -> Iterator[Breach]:
     for id in executions:
         running = work.executions.get(id)
         for why in running.due if running is not None else ():
@@ -300,10 +286,128 @@ def _check_asked(work: Work, executions: Sequence[str]) -> Iterator[Breach]:
             yield Breach(rule="escalation-due", detail=detail, field="data.execution_id")
 
 
+_CHECKS: Final[Mapping[type, Callable[[Work, Any, Event, Directory], Iterator[Breach]]]] = {
+    ExecutionStarted: _check_start,
+    ExecutionActionRecorded: _check_action,
+    ExecutionProgressed: _check_running,
+    ExecutionAdapted: _check_running,
+    ExecutionGuided: _check_guidance,
+    ExecutionInputRequired: _check_question,
+    ExecutionInputProvided: _check_answer,
+    WorkExecuted: _check_result,
+    WorkSubmitted: _check_asked,
+    WorkVerified: _check_asked,
+    WorkCompleted: _check_asked,
+    OutputReleased: _check_asked,
+}
+
+
+# ---- what an event changes
+
+
+def _begin(work: Work, data: ExecutionStarted, event: Event) -> Work:
+    known = work.executions.get(data.execution_id)
+    if known is not None and known.ended is None:
+        return work  # nobody becomes the executor of what another carries out, by its id
+    delegation = data.delegation_id
+    if delegation is None:
+        held = work.mandate(data.executor, event.time)
+        delegation = held.terms.delegation_id if held is not None else None
+    begun = Execution(data.executor, delegation, None, data, event.time)
+    return msgspec.structs.replace(work, executions={**work.executions, data.execution_id: begun})
+
+
+def _act(work: Work, data: ExecutionActionRecorded, event: Event) -> Work:
+    return _ask(work, data.execution_id, event)
+
+
+def _adapt(work: Work, data: ExecutionAdapted, event: Event) -> Work:
+    # What was approved of was another plan, and so is what is still being asked.
+    asked = (q for q, question in work.questions.items() if question.asked.execution_id == data.execution_id)
+    return _set(work, data.execution_id, approved=None, outdated=tuple(asked))
+
+
+def _escalate(work: Work, data: WorkEscalated, event: Event) -> Work:
+    for id in [id for id, running in work.executions.items() if running.due]:
+        work = _set(work, id, due=())
+    return work
+
+
+def _require(work: Work, data: ExecutionInputRequired, event: Event) -> Work:
+    if data.request_id in work.questions:
+        return work
+    return msgspec.structs.replace(work, questions={**work.questions, data.request_id: Question(data)})
+
+
+def _answer(work: Work, data: ExecutionInputProvided, event: Event) -> Work:
+    question = work.questions.get(data.request_id)
+    # The first answer stands: what the execution went on by is not changed afterwards.
+    if question is None or question.answered is not None:
+        return work
+    running = work.executions.get(question.asked.execution_id)
+    if _approves(question, data) and running is not None and data.request_id not in running.outdated:
+        work = _set(work, question.asked.execution_id, approved=data.request_id)
+    answered = msgspec.structs.replace(question, answered=data)
+    return msgspec.structs.replace(work, questions={**work.questions, data.request_id: answered})
+
+
+def _produce(work: Work, data: OutputProduced, event: Event) -> Work:
+    return _make(work, (data.output,), data.execution_id, handed_over=False)
+
+
+def _end(work: Work, data: WorkExecuted, event: Event) -> Work:
+    id, running = data.execution_id, work.executions.get(data.execution_id)
+    if running is not None and running.ended is None:
+        work = _set(_ask(work, id, event), id, ended=data)
+    return _make(work, data.outputs, id, handed_over=data.result == "completed")
+
+
+def _edit(work: Work, data: WorkReviewed, event: Event) -> Work:
+    output = data.new_output
+    if data.verdict != "edited" or output is None:
+        return work
+    before = work.outputs.get(output.output_id)
+    makers = (*(before.makers if before is not None else ()), data.reviewer)
+    by = before.execution_id if before is not None else None
+    made = Made(output, makers, handed_over=True, execution_id=by)
+    return msgspec.structs.replace(work, outputs={**work.outputs, output.output_id: made})
+
+
+def _hand_in(work: Work, data: WorkSubmitted, event: Event) -> Work:
+    return _with(work, data.outputs, handed_over=True)
+
+
+def _release(work: Work, data: OutputReleased, event: Event) -> Work:
+    return _with(work, (data.output_id,), released=True, withdrawn=False)
+
+
+def _withdraw(work: Work, data: OutputWithdrawn, event: Event) -> Work:
+    return _with(work, (data.output_id,), released=False, withdrawn=True)
+
+
+_CHANGES: Final[Mapping[type, Callable[[Work, Any, Event], Work]]] = {
+    ExecutionStarted: _begin,
+    ExecutionActionRecorded: _act,
+    ExecutionAdapted: _adapt,
+    WorkEscalated: _escalate,
+    ExecutionInputRequired: _require,
+    ExecutionInputProvided: _answer,
+    OutputProduced: _produce,
+    WorkExecuted: _end,
+    WorkReviewed: _edit,
+    WorkSubmitted: _hand_in,
+    OutputReleased: _release,
+    OutputWithdrawn: _withdraw,
+}
+
+
 def _ask(work: Work, id: str, event: Event) -> Work:
     """Remember what somebody has to be asked about, until anything of this work is escalated."""
     running = work.executions.get(id)
-    if running is None or running.ended is not None or any(known.is_open for known in work.escalations.values()):
+    if running is None or running.ended is not None or running.delegation_id is None:
+        return work
+    asks = [held for held in work.lineage(running.delegation_id) if held.terms.escalate_when]
+    if not asks or any(known.is_open for known in work.escalations.values()):
         return work
     said = dict.fromkeys((*running.due, *(due.why for due in occasion.due(work, event.data, event.time, counted=True))))
     return _set(work, id, due=tuple(said)) if said else work

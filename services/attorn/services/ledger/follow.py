@@ -16,12 +16,12 @@ import msgspec
 from nats import errors
 from nats.aio.client import Client
 
-from attorn.contracts import subjects
+from attorn.contracts import codec, subjects
 from attorn.contracts.envelope import Recorded
 from attorn.contracts.ledger import Page
 from attorn.contracts.refusal import Unavailable
 from attorn.services.ledger import measures
-from attorn.services.ledger.lookup import at, recorded
+from attorn.services.ledger.lookup import at
 from attorn.services.ledger.protocol import Lost, NotLetIn, Reader, connect
 from attorn.services.ledger.wire import Error, Silent, Undone, Wire
 
@@ -292,7 +292,7 @@ class _Consumer(Generic[T]):
         """Put what is here on the page; return how many messages that were, and how many are left on the stream."""
         put, make, is_contiguous, after = page.append, self._make, self._is_contiguous, self._after
         last, counted = self.position, self._delivered
-        used = pending = 0
+        used, pending = 0, b"0"
         for subject, reply, body in reader.here[: PAGE - len(page)]:
             position, delivered, nanoseconds, left = _place(reply)
             if delivered != counted + 1 or (is_contiguous and position != last + 1):
@@ -307,7 +307,7 @@ class _Consumer(Generic[T]):
         del reader.here[:used]
         self._asked -= used
         self._delivered, self.position = counted, max(last, after)
-        return used, pending
+        return used, int(pending)
 
     def _miss(self, position: int, delivered: int) -> None:
         if delivered == 1 and self._is_contiguous:
@@ -320,8 +320,8 @@ class _Consumer(Generic[T]):
         raise Lost(f"position {position} came after {self.position}")
 
 
-def _place(reply: bytes) -> tuple[int, int, int, int]:
-    """Position, how many the consumer has delivered, nanoseconds since 1970, how many are left: of a delivery's token.
+def _place(reply: bytes) -> tuple[int, int, int, bytes]:
+    """Position, how many the consumer has delivered, nanoseconds since 1970, how many are left as text: of a token.
 
     `$JS.ACK.<stream>.<consumer>.<times>.<position>.<delivered>.<nanoseconds>.<left>`, or with a domain and an account
     behind `$JS.ACK`, and then something random at the end.
@@ -330,8 +330,14 @@ def _place(reply: bytes) -> tuple[int, int, int, int]:
         _, position, delivered, nanoseconds, left = reply.rsplit(b".", 4)
     else:
         position, delivered, nanoseconds, left = reply.split(b".")[7:11]
-    return int(position), int(delivered), int(nanoseconds), int(left)
+    return int(position), int(delivered), int(nanoseconds), left
 
 
 def _recorded(position: int, nanoseconds: int, subject: str, body: bytes) -> Recorded:
-    return recorded(position, at(nanoseconds), subjects.event_stream(subject), body)
+    when = at(nanoseconds)
+    try:
+        event = codec.known(body)
+    except codec.UNFIT:
+        # Only now is it of use what the log knows of it.
+        event = codec.decode(body, subjects.event_stream(subject), when)
+    return Recorded(position, when, event, body)

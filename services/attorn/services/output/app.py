@@ -1,18 +1,14 @@
 """Output commands arrive on NATS, are carried out, and are answered."""
 
-from typing import Final
+from typing import Final, get_args
 
 from faststream.nats import NatsBroker
 
-from attorn.contracts.output import ProduceOutput, ValidateOutput
 from attorn.services.command_door import Clock, serve
 from attorn.services.output import model
 from attorn.services.transact import Streams
 
-COMMANDS: Final = (
-    ProduceOutput,
-    ValidateOutput,
-)
+COMMANDS: Final = get_args(model.OutputCommand)
 
 
 def build(broker: NatsBroker, streams: Streams, clock: Clock) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -26,6 +26,9 @@ from attorn.services.transact import Context
 from attorn.services.work.state import Made, Work
 
 OutputCommand: TypeAlias = ProduceOutput | ValidateOutput
+
+_UNFINISHED: Final = frozenset({"failed", "cancelled", "superseded"})
+"""Work that ended, and not because it was done."""
 
 initial = Work()
 
@@ -72,6 +75,9 @@ def check(work: Work, event: Event, directory: Directory) -> Iterator[Breach]:
         case OutputValidated() as checked:
             yield from _check_validation(work, checked, event, directory)
         case OutputReleased(output_id=id):
+            if work.life.state in _UNFINISHED:
+                detail = f"{event.subject} is {work.life.state}; what it made does not go out"
+                yield Breach(rule="illegal-transition", detail=detail)
             made = work.outputs.get(id)
             if made is not None:
                 yield from _check_sound(work, made, directory)

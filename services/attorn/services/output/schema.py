@@ -12,13 +12,14 @@ from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any, Final
 
-import cel
 import msgspec
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError
 from jsonschema.validators import extend
 from referencing import Registry
 from referencing.exceptions import Unresolvable
+
+from attorn.services import expressions
 
 SCHEMA_BYTES_MAX: Final = 16_384
 STEPS_MAX: Final = 10_000
@@ -108,11 +109,16 @@ def _pattern(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator
     # Every repetition that is counted out is paid for: compiling it takes time and room.
     _spend(20 + 200 * value.count("{"))
     try:
-        found = _MATCHES.execute({"text": instance, "pattern": value})
+        found = _matches().execute({"text": instance, "pattern": value})
     except Exception:
         raise TooMuch(f"has the pattern {value[:100]!r}, which cannot be matched in linear time") from None
     if not found:
         yield ValidationError("")
+
+
+@lru_cache(1)
+def _matches() -> Any:
+    return expressions.parse("text.matches(pattern)")
 
 
 def _spend(steps: int) -> None:
@@ -122,7 +128,6 @@ def _spend(steps: int) -> None:
         raise TooMuch(f"takes more than {STEPS_MAX} steps for this content")
 
 
-_MATCHES: Final = cel.compile("text.matches(pattern)")
 _KEYWORDS: Final = dict(Draft202012Validator.VALIDATORS) | {"pattern": _pattern}
 _Bounded: Final[Any] = extend(  # type: ignore[no-untyped-call]
     Draft202012Validator, {keyword: _counted(keyword, apply) for keyword, apply in _KEYWORDS.items()}

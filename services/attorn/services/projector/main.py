@@ -12,25 +12,26 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from attorn.contracts import subjects
 from attorn.contracts.refusal import Unavailable, Unreadable
 from attorn.projections.store.sqlite import Gap
-from attorn.services import connection, garbage, health, logs, metrics, traces
+from attorn.services import connection, garbage, health, logs, loop, metrics, traces
 from attorn.services.about import about, attorn_version
 from attorn.services.ledger.follow import LogDamaged
 from attorn.services.ledger.jetstream import JetStreamLedger
 from attorn.services.ledger.wire import Wire
-from attorn.services.projector import compose, readiness
+from attorn.services.projector import apart, compose, readiness
 from attorn.services.projector.changes import telling
 from attorn.services.projector.project import Compose, LogWentBack, open_views
 from attorn.services.projector.rebuild import Maintenance
+from attorn.services.query import item
 from attorn.services.query.app import Questions, answering
 
 USAGE: Final = (
@@ -60,7 +61,8 @@ async def run(
     nc = connecting.result()
     ledger = JetStreamLedger(nc)
     try:
-        opening = asyncio.create_task(open_views(ledger, path, views))
+        fill = partial(apart.filling, nats_url) if views is compose.views else None
+        opening = asyncio.create_task(open_views(ledger, path, views, fill))
         if not await _either(opening, stop):
             return
         projector = opening.result()
@@ -69,14 +71,14 @@ async def run(
             async with AsyncExitStack() as stack:
                 own = partial(about, "projector", nc, started_at)
                 desk = await stack.enter_async_context(
-                    answering(nc, projector, maintenance, questions, now, compose.LONG, own)
+                    answering(nc, projector, maintenance, questions, now, compose.LONG, own, item.QUESTIONS)
                 )
                 # A wire of its own: whoever looks whether the broker answers waits for nobody else's answer.
                 checks = readiness.checks(projector, Wire(nc), now)
                 stack.enter_context(health.serving(metrics_at, checks, readiness.sample(desk.status)))
                 if metrics_at is not None:
                     await stack.enter_async_context(metrics.watching_the_loop())
-                if projector.store.missing:
+                if projector.store.missing and projector.filling is None:
                     maintenance.start("rebuild")
                 said = {
                     "subjects": [subjects.query(">")],
@@ -113,15 +115,6 @@ async def _either(task: "asyncio.Task[object]", stop: asyncio.Event) -> bool:
     return has_ended
 
 
-def _run(process: Coroutine[Any, Any, None]) -> None:
-    try:
-        import uvloop
-    except ImportError:
-        asyncio.run(process)
-    else:
-        uvloop.run(process)
-
-
 def main(arguments: Sequence[str], views: Compose = compose.views, questions: Questions = compose.QUESTIONS) -> int:
     options = dict(zip(arguments[::2], arguments[1::2], strict=False))
     nats_url = options.pop("--nats-url", None) or options.pop("--nats", None)
@@ -144,7 +137,7 @@ def main(arguments: Sequence[str], views: Compose = compose.views, questions: Qu
     # While another thread answers a long question, the loop gets its turn after this time, not after five milliseconds.
     sys.setswitchinterval(0.000_5)
     try:
-        _run(run(nats_url or "nats://127.0.0.1:4222", path, views, questions, where))
+        loop.run(run(nats_url or "nats://127.0.0.1:4222", path, views, questions, where))
     except (LogWentBack, LogDamaged, Gap, Unavailable, OSError) as error:
         log.error("projector cannot go on", extra={"reason": str(error)})
         return 1

@@ -8,13 +8,13 @@ begun there too, and answered by another thread from rows and a directory that s
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import datetime
 from pathlib import Path
 from time import time_ns
-from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
@@ -43,6 +43,26 @@ Changes: TypeAlias = Sequence[tuple[View, Sequence[tuple[Any, Any]]]]
 
 Tell: TypeAlias = Callable[[int, Changes], Awaitable[None]]
 """Is told of each page that is folded live: its last position, and what it has changed."""
+
+
+class Filling(Protocol):
+    """Some views that another process folds up to a position: see projector/apart.py."""
+
+    @property
+    def views(self) -> Collection[str]: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def until(self) -> int: ...
+    @property
+    def position(self) -> int: ...
+    def start(self) -> None: ...
+    async def finished(self) -> None: ...
+    async def end(self) -> None: ...
+
+
+Fill: TypeAlias = Callable[[str, int], Filling | None]
+"""Given the file of the views and the last position of the log: how some are folded apart, where that pays."""
 
 Compose: TypeAlias = Callable[[Directory], Sequence[View]]
 """Makes the views; those that look beyond their rows look into the directory that they are given here."""
@@ -74,33 +94,50 @@ class Lag(NamedTuple):
     seconds: float | None
 
 
-async def open_views(ledger: Ledger, path: str | Path, compose: Compose) -> "Projector":
+async def open_views(ledger: Ledger, path: str | Path, compose: Compose, fill: Fill | None = None) -> "Projector":
     """The views in the file `path`, with the directory of the position where they are.
 
+    `fill` folds some of the views in a process of its own, where there is no file yet and that pays.
     Raises LogWentBack when they are not of this log, Unavailable when the log does not answer.
     """
     directory = Directory()
+    is_new = path != MEMORY and not Path(path).exists()
+    filling = fill(str(path), await ledger.last()) if fill is not None and is_new else None
+    apart = filling.views if filling is not None else ()
     # Indexes are made when the end of the log is reached: all at once they cost a third of what they do row by row.
-    store = SQLiteViews(path, compose(directory), directory, indexed=False)
+    store = SQLiteViews(path, compose(directory), directory, indexed=False, apart=apart)
     try:
         head = await _require_same_log(ledger, store)
+        store.recall()
         await fold_directory(ledger, directory, store.position)
     except BaseException:
         store.close()
         raise
-    return Projector(ledger, store, compose, head)
+    if filling is not None:
+        head = filling.until  # what comes later is news
+    return Projector(ledger, store, compose, head, fill, filling)
 
 
 class Projector:
     """Views that follow a ledger; `open_views` makes one."""
 
-    def __init__(self, ledger: Ledger, store: SQLiteViews, compose: Compose, head: int) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        store: SQLiteViews,
+        compose: Compose,
+        head: int,
+        fill: Fill | None = None,
+        filling: Filling | None = None,
+    ) -> None:
         self.ledger = ledger
         self.store = store
         self.compose = compose
         self._ahead: Sequence[Recorded] = ()
         self._moved = asyncio.Event()
         self._head = head
+        self.fill = fill
+        self.filling = filling
         self._turns = asyncio.Semaphore(LONG_QUESTIONS_MAX)
         self._threads = ThreadPoolExecutor(LONG_QUESTIONS_MAX, "question")
 
@@ -113,7 +150,7 @@ class Projector:
 
         `tell` hears of what comes, never of what was there when the views were opened: that is a replay, and no news.
         """
-        async with following(self.ledger, self.position) as pages:
+        async with following(self.ledger, self.position) as pages, folded_apart(self.filling):
             if self.position >= self._head:
                 await self._index()
             async for page in pages:
@@ -128,6 +165,7 @@ class Projector:
                     if tell is not None and self.store.changes:
                         await tell(self.position, self.store.changes)
                     if not is_news and self.position >= self._head:
+                        await self._adopt()
                         await self._index()
                     await give_way()
 
@@ -196,6 +234,13 @@ class Projector:
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
         self.store.close()
+
+    async def _adopt(self) -> None:
+        if self.filling is not None:
+            await self.filling.finished()
+            self.store.adopt(self.filling.path)
+            await self.filling.end()
+            self.filling = None
 
     async def _index(self) -> None:
         # Like a long question, it keeps the file from being replaced.
@@ -278,12 +323,25 @@ async def following(ledger: Ledger, after: int, kinds: Sequence[str] = ()) -> As
             await pages.aclose()
 
 
+@asynccontextmanager
+async def folded_apart(filling: Filling | None) -> AsyncIterator[None]:
+    """Have some views folded by another process, if any, while the block runs."""
+    if filling is None:
+        yield
+        return
+    filling.start()
+    try:
+        yield
+    finally:
+        await filling.end()
+
+
 async def fold_directory(ledger: Ledger, directory: Directory, position: int) -> None:
-    """Fold `directory` from the first event up to `position`: participants and the like, and how items are related."""
+    """Fold `directory` from where it is up to `position`: participants and the like, and how items are related."""
     kinds = (*KINDS, *relations.KINDS)
     last = max(await asyncio.gather(*(ledger.last(kind) for kind in kinds))) if position else 0
-    if last:
-        async with following(ledger, 0, kinds) as pages:
+    if last > directory.position:
+        async with following(ledger, directory.position, kinds) as pages:
             async for page in pages:
                 for recorded in page.recorded:
                     if recorded.position <= position:

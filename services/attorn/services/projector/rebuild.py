@@ -16,7 +16,15 @@ from attorn.contracts.envelope import Recorded
 from attorn.contracts.ledger import Page
 from attorn.projections.directory import Directory
 from attorn.projections.store.sqlite import MEMORY, Snapshot, SQLiteViews, remove
-from attorn.services.projector.project import BATCH, Projector, following, give_way, index
+from attorn.services.projector.project import (
+    BATCH,
+    Filling,
+    Projector,
+    folded_apart,
+    following,
+    give_way,
+    index,
+)
 from attorn.services.projector.status import Comparison, Job
 
 Kind: TypeAlias = Literal["rebuild", "verify"]
@@ -103,15 +111,23 @@ class Maintenance:
 class _Refold:
     """A second fold of the same log."""
 
-    def __init__(self, store: SQLiteViews, pages: AsyncIterator[Page], job: Job) -> None:
+    def __init__(self, store: SQLiteViews, pages: AsyncIterator[Page], job: Job, filling: Filling | None) -> None:
         self.store = store
         self._pages = pages
         self._job = job
+        self._filling = filling
         self._ahead: Sequence[Recorded] = ()
 
     async def to(self, target: Callable[[], int]) -> None:
         """Fold on until the store is at `target()`, which it never passes; on return it is there at that moment."""
-        while (behind := target() - self.store.position) > 0:
+        while True:
+            # To where the views that are folded apart end, and on from there with all of them.
+            behind = (target() if self._filling is None else self._filling.until) - self.store.position
+            if behind <= 0 and self._filling is None:
+                return
+            if behind <= 0:
+                await self._adopt()
+                continue
             self._job.target = target()
             if not self._ahead:
                 self._ahead = (await anext(self._pages)).recorded
@@ -120,6 +136,12 @@ class _Refold:
             self._ahead = self._ahead[min(BATCH, behind) :]
             self._job.position = self.store.position
             await give_way()
+
+    async def _adopt(self) -> None:
+        assert self._filling is not None
+        await self._filling.finished()
+        self.store.adopt(self._filling.path)
+        self._filling = None
 
     async def index(self) -> None:
         """Make the indexes, all at once, and while the serving fold goes on."""
@@ -134,10 +156,12 @@ async def _refolding(projector: Projector, suffix: str, job: Job, *, scratch: bo
     if path != MEMORY:
         remove(path)  # what a process that was killed has left
     directory = Directory()
-    store = SQLiteViews(path, projector.compose(directory), directory, scratch=scratch, indexed=False)
+    filling = projector.fill(path, projector.position) if projector.fill is not None and path != MEMORY else None
+    apart = filling.views if filling is not None else ()
+    store = SQLiteViews(path, projector.compose(directory), directory, scratch=scratch, indexed=False, apart=apart)
     try:
-        async with following(projector.ledger, 0) as pages:
-            yield _Refold(store, pages, job)
+        async with following(projector.ledger, 0) as pages, folded_apart(filling):
+            yield _Refold(store, pages, job, filling)
     finally:
         if projector.store is not store:
             store.close()

@@ -25,6 +25,7 @@ from attorn.services.about import About
 from attorn.services.projector.project import Projector
 from attorn.services.projector.rebuild import Busy, Maintenance
 from attorn.services.projector.status import Job, Status, ViewStatus
+from attorn.services.query.item import ItemQuestion, own_events
 
 Question: TypeAlias = tuple[type[msgspec.Struct], Callable[[Rows, Directory, Any], Any]]
 """The shape of the parameters, and what finds the answer in the rows."""
@@ -73,13 +74,14 @@ async def answering(
     clock: Callable[[], datetime],
     long: Collection[str] = (),
     about: Callable[[], About] | None = None,
+    items: Mapping[str, ItemQuestion] = {},
 ) -> AsyncIterator["Desk"]:
     """Answer while the block runs; at its end, what has been asked is answered yet, within `DRAIN_S`.
 
     `long` are the questions whose answers may take as long as there are rows, whatever is asked; of others, the
-    parameters may say so, as `is_long`. The fold does not wait for those.
+    parameters may say so, as `is_long`. The fold does not wait for those. `items` are answered from one item's events.
     """
-    desk = Desk(projector, maintenance, questions, clock, lambda: _quarantined(nc), long, about)
+    desk = Desk(projector, maintenance, questions, clock, lambda: _quarantined(nc), long, about, items)
     waiting: set[asyncio.Task[None]] = set()
 
     def heard(name: str) -> Callable[[Msg], Awaitable[None]]:
@@ -122,6 +124,7 @@ class Desk:
         quarantined: Callable[[], Awaitable[int | None]],
         long: Collection[str] = (),
         about: Callable[[], About] | None = None,
+        items: Mapping[str, ItemQuestion] = {},
     ) -> None:
         self._projector = projector
         self._maintenance = maintenance
@@ -130,6 +133,7 @@ class Desk:
         self._about = about
         self.endpoints: dict[str, Endpoint] = {
             **{name: self._endpoint(*question, is_long=name in long) for name, question in questions.items()},
+            **{name: self._item_endpoint(question) for name, question in items.items()},
             "status": (Nothing, self._status),
             "projector.rebuild": (Wait, lambda asked: self._job("rebuild", asked)),
             "projector.verify": (Wait, lambda asked: self._job("verify", asked)),
@@ -147,8 +151,7 @@ class Desk:
         self, shape: type[msgspec.Struct], find: Callable[[Rows, Directory, Any], Any], *, is_long: bool
     ) -> Endpoint:
         async def answer(asked: Any) -> Answer:
-            if asked.wait_for is not None:
-                await self._projector.until(asked.wait_for, WAIT_FOR_S_MAX)
+            await self._wait_for(asked)
             if is_long or getattr(asked, "is_long", False):
                 return await self._projector.asking(
                     lambda rows, directory: Answer(rows.position, find(rows, directory, asked))
@@ -156,8 +159,20 @@ class Desk:
             with self._projector.reading() as (rows, directory):
                 return Answer(rows.position, find(rows, directory, asked))
 
-        wait_for = ("wait_for", PositionOrNone, None)
-        return msgspec.defstruct(shape.__name__, [wait_for], bases=(shape,), frozen=True, kw_only=True), answer
+        return _waiting(shape), answer
+
+    def _item_endpoint(self, question: ItemQuestion) -> Endpoint:
+        async def answer(asked: Any) -> Answer:
+            await self._wait_for(asked)
+            position, events = await own_events(self._projector, asked.work)
+            with self._projector.reading() as (_, directory):
+                return Answer(position, question.answer(events, directory, asked))
+
+        return _waiting(question.parameters), answer
+
+    async def _wait_for(self, asked: Any) -> None:
+        if asked.wait_for is not None:
+            await self._projector.until(asked.wait_for, WAIT_FOR_S_MAX)
 
     async def _job(self, kind: Any, asked: Wait) -> Answer:
         job = await self._maintenance.wait(self._maintenance.start(kind), asked.wait)
@@ -204,18 +219,26 @@ class Desk:
     def _filling(self, head: int | None, now: datetime) -> list[ViewStatus]:
         """The views that only the rebuilt file will have."""
         job = self._maintenance.jobs.get("rebuild") or Job(kind="rebuild", started_at=now)
+        filling = self._projector.filling
+        position = filling.position if filling is not None else job.position
         return [
             ViewStatus(
                 name=view.NAME,
                 version=view.VERSION,
                 state="filling",
                 rows=0,
-                position=job.position,
-                lag_events=None if head is None else max(0, head - job.position),
+                position=position,
+                lag_events=None if head is None else max(0, head - position),
                 lag_seconds=(now - job.started_at).total_seconds(),
             )
             for view in self._projector.store.missing
         ]
+
+
+def _waiting(shape: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    """The shape of a question together with `wait_for`."""
+    wait_for = ("wait_for", PositionOrNone, None)
+    return msgspec.defstruct(shape.__name__, [wait_for], bases=(shape,), frozen=True, kw_only=True)
 
 
 async def _reply(nc: Client, desk: Desk, name: str, message: Msg, *, is_busy: bool) -> None:

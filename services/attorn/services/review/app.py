@@ -1,24 +1,14 @@
 """Review commands arrive on NATS, are carried out, and are answered."""
 
-from typing import Final
+from typing import Final, get_args
 
 from faststream.nats import NatsBroker
 
-from attorn.contracts.output import ReleaseOutput, WithdrawOutput
-from attorn.contracts.review import ClaimReview, RequestReview, ReviewWork, UnclaimReview, WithdrawReview
 from attorn.services.command_door import Clock, serve
 from attorn.services.review import model
 from attorn.services.transact import Streams
 
-COMMANDS: Final = (
-    RequestReview,
-    ClaimReview,
-    UnclaimReview,
-    WithdrawReview,
-    ReviewWork,
-    ReleaseOutput,
-    WithdrawOutput,
-)
+COMMANDS: Final = get_args(model.ReviewCommand)
 
 
 def build(broker: NatsBroker, streams: Streams, clock: Clock) -> None:

@@ -147,11 +147,10 @@ def check(work: Work, event: Event, directory: Directory) -> Iterator[Breach]:
 
 
 def observe(event: Event, directory: Directory) -> Iterator[Breach]:
-    """What `event` shows to be wrong, and is nobody's fault who caused it: work is handed in to busy reviewers, too."""
-    if isinstance(event.data, ReviewRequested):
-        for busy in directory.reviewing.overloaded(event.data.candidates):
-            detail = f"{busy.person} has {busy.waiting} reviews to give, and room for {busy.room}"
-            yield Breach(rule="reviewer-overload", detail=detail, field="data.candidates")
+    """What a request shows to be wrong, and is nobody's fault who caused it: work is handed to busy reviewers, too."""
+    for busy in directory.reviewing.overloaded(event.data.candidates):
+        detail = f"{busy.person} has {busy.waiting} reviews to give, and room for {busy.room}"
+        yield Breach(rule="reviewer-overload", detail=detail, field="data.candidates")
 
 
 def evolve(work: Work, event: Event) -> Work:

@@ -113,8 +113,10 @@ def _selected(
     work: Work, rules: ReviewRules | None, output: Output, confidence: float | None, context: Context
 ) -> bool:
     """Whether the policy wants this one looked at whatever the sample says; where that cannot be told, it does."""
-    # Once it was picked out it stays so: whoever hands it in anew, as other bytes, draws no second time.
-    before = (output.output_id, output.supersedes)
+    # Once it was picked out it stays so: whoever hands it in anew, as other bytes, or withdraws it and hands in
+    # another, draws no second time.
+    withdrawn = (id for id, made in work.outputs.items() if made.withdrawn)
+    before = (output.output_id, output.supersedes, *withdrawn)
     if any(review.request.output_id in before and review.status != "withdrawn" for review in work.reviews.values()):
         return True
     if rules is None or rules.when is None:

@@ -1,57 +1,14 @@
 """Work commands arrive on NATS, are carried out, and are answered."""
 
-from typing import Final
+from typing import Final, get_args
 
 from faststream.nats import NatsBroker
 
-from attorn.contracts.accountability import OfferAccountability, TransferAccountability
-from attorn.contracts.context import AddNote, ShareContext
-from attorn.contracts.deadline import SetDeadline
-from attorn.contracts.work import (
-    AssignWork,
-    CancelWork,
-    ClarifyWork,
-    CompleteWork,
-    DeclineWork,
-    DefineWork,
-    FailWork,
-    ReadyWork,
-    ReopenWork,
-    ReprioritizeWork,
-    ResumeWork,
-    SubmitWork,
-    SupersedeWork,
-    SuspendWork,
-    UnassignWork,
-    VerifyWork,
-)
 from attorn.services.command_door import Clock, serve
 from attorn.services.transact import Streams
 from attorn.services.work import model
 
-COMMANDS: Final = (
-    DefineWork,
-    ClarifyWork,
-    ReadyWork,
-    ReprioritizeWork,
-    SetDeadline,
-    AssignWork,
-    UnassignWork,
-    DeclineWork,
-    SuspendWork,
-    ResumeWork,
-    SubmitWork,
-    VerifyWork,
-    CompleteWork,
-    ReopenWork,
-    CancelWork,
-    FailWork,
-    SupersedeWork,
-    OfferAccountability,
-    TransferAccountability,
-    ShareContext,
-    AddNote,
-)
+COMMANDS: Final = get_args(model.WorkCommand)
 
 
 def build(broker: NatsBroker, streams: Streams, clock: Clock) -> None:

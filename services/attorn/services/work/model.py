@@ -1,6 +1,6 @@
 """Work itself: defining it, assigning it, moving it on, and moving who answers for it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final, TypeAlias
@@ -118,31 +118,33 @@ DEPENDENCIES_MAX: Final = BATCH_MAX - 1
 
 initial = Work()
 
-_MOVED_UNDER_A_MANDATE: Final = (
-    WorkClarified,
-    WorkReadied,
-    WorkReprioritized,
-    DeadlineSet,
-    WorkAssigned,
-    WorkUnassigned,
-    WorkSuspended,
-    WorkResumed,
-    WorkSubmitted,
-    WorkVerified,
-    WorkCompleted,
-    WorkReopened,
-    WorkCancelled,
-    WorkFailed,
-    WorkSuperseded,
-    DependencyAdded,
-    DependencySatisfied,
-    DependencyBroken,
-    WorkBlocked,
-    WorkUnblocked,
-    ReviewRequested,
-    OutputProduced,
-    OutputReleased,
-    OutputWithdrawn,
+_MOVED_UNDER_A_MANDATE: Final = frozenset(
+    {
+        WorkClarified,
+        WorkReadied,
+        WorkReprioritized,
+        DeadlineSet,
+        WorkAssigned,
+        WorkUnassigned,
+        WorkSuspended,
+        WorkResumed,
+        WorkSubmitted,
+        WorkVerified,
+        WorkCompleted,
+        WorkReopened,
+        WorkCancelled,
+        WorkFailed,
+        WorkSuperseded,
+        DependencyAdded,
+        DependencySatisfied,
+        DependencyBroken,
+        WorkBlocked,
+        WorkUnblocked,
+        ReviewRequested,
+        OutputProduced,
+        OutputReleased,
+        OutputWithdrawn,
+    }
 )
 """What an agent may do to work only while somebody has entrusted it with the work. Anybody may escalate, or note."""
 
@@ -232,107 +234,30 @@ def check(work: Work, event: Event, directory: Directory) -> Iterator[Breach]:
         detail = f"{event.subject} is {work.life.state or 'unknown'}; {_fact(event)} follows only {before}"
         yield Breach(rule="illegal-transition", detail=detail)
 
-    match data:
-        case WorkDefined():
-            yield from _check_definition(work, data, event, directory)
-        case WorkAssigned(executor=executor) | ClaimAcquired(holder=executor) | HandoverAccepted(to=executor):
-            if not directory.is_here(executor):
-                field = "data.to" if isinstance(data, HandoverAccepted) else "data.executor"
-                field = "data.holder" if isinstance(data, ClaimAcquired) else field
-                detail = f"{executor} is not registered or has left; give the work to somebody who is here"
-                yield Breach(rule="unregistered-actor", detail=detail, field=field)
-        case WorkClarified(changes=changes):
-            yield from _check_clarification(work, changes)
-            bounds = sorted(_BOUNDS & changes.keys())
-            if bounds and directory.kind(event.authid or "") == "agent":
-                detail = f"{', '.join(bounds)}: what binds an agent is for people to change"
-                yield Breach(rule="delegation-violated", detail=detail, field="data.changes")
-        case AccountabilityOffered():
-            yield from _check_offer(work, data, event, directory)
-        case AccountabilityTransferred():
-            yield from _check_transfer(work, data, event, directory)
-        case WorkVerified():
-            yield from _check_verification(work, data, event, directory)
-        case WorkReadied():
-            for entry in stack.unmet(_required(work, directory), work.definition, data):
-                detail = f"{event.subject} is not ready: {entry[:200]!r} is not answered"
-                yield Breach(rule="not-ready", detail=detail)
-        case WorkDelegated() | ExecutionStarted():
-            yield from _check_ready(work, event, directory)
-        case WorkDeclined(executor=executor):
-            who = executor or event.authid
-            if who != work.executor and who not in directory.members(work.executor or ""):
-                detail = f"{who} is not to carry {event.subject} out; {work.executor or 'nobody'} is"
-                yield Breach(rule="executor-only", detail=detail, field="data.executor")
-        case WorkSuperseded(duplicate_of=str(other)):
-            if other == event.subject.partition("/")[2]:
-                detail = f"{other} cannot take its own place"
-                yield Breach(rule="relation-cycle", detail=detail, field="data.duplicate_of")
-        case WorkCompleted():
-            yield from _check_criteria(work, work.verdicts)
-            parts = directory.relations.open_parts(event.subject.partition("/")[2])
-            if parts:
-                detail = f"{', '.join(parts[:5])}{' and more' if parts[5:] else ''}, a part of it, has not ended"
-                yield Breach(rule="criteria-open", detail=detail)
-            for id, escalation in work.escalations.items():
-                if escalation.raised.blocking and escalation.is_open:
-                    detail = f"the blocking escalation {id} is {escalation.status}; resolve or cancel it first"
-                    yield Breach(rule="criteria-open", detail=detail)
-        case _:
-            pass
-
-    if isinstance(data, _MOVED_UNDER_A_MANDATE):
-        actor = event.authid or ""
-        if directory.kind(actor) == "agent" and work.mandate(actor, event.time) is None:
+    rule = _CHECKS.get(type(data))
+    if rule is not None:
+        yield from rule(work, data, event, directory)
+    actor = event.authid or ""
+    if type(data) in _MOVED_UNDER_A_MANDATE and directory.kind(actor) == "agent":
+        if work.mandate(actor, event.time) is None:
             detail = f"{actor} is an agent and has no live delegation for {event.subject}; a person delegates it first"
             yield Breach(rule="undelegated-execution", detail=detail)
-        elif directory.kind(actor) == "agent" and directory.is_suspended(actor, work.scope):
+        elif directory.is_suspended(actor, work.scope):
             detail = f"{actor} is suspended; what it was entrusted with rests until it is resumed"
             yield Breach(rule="delegation-violated", detail=detail)
 
 
 def evolve(work: Work, event: Event) -> Work:
     """What is true of the work afterwards."""
-    replace, data = msgspec.structs.replace, event.data
-    if not work.life.state and event.authtype == "system":
-        work = replace(work, source=event.authid)
-    after = step(work.life, data).after
-    if after is not work.life:
-        work = replace(work, life=after)
-    match data:
-        case WorkDefined(accountable=accountable):
-            # The first definition stands; a second one is a finding and changes nothing.
-            return work if work.definition is not None else replace(work, definition=data, named=accountable)
-        case WorkClarified(changes=changes) if work.definition is not None:
-            return replace(work, definition=_clarified(work.definition, changes))
-        case WorkReprioritized(new=new) if work.definition is not None:
-            return replace(work, definition=replace(work.definition, priority=new))
-        case DeadlineSet(kind=kind, new=new) if work.definition is not None:
-            field = "due_at" if kind == "completion" else "start_by"
-            return replace(work, definition=replace(work.definition, **{field: new}))
-        case WorkReadied():
-            return replace(work, readied=data)
-        case ContextShared(ref=ref):
-            return replace(work, context=(*work.context, ref))
-        case WorkAssigned(executor=executor) | ClaimAcquired(holder=executor) | HandoverAccepted(to=executor):
-            return replace(work, executor=executor)
-        case ExecutionStarted(executor=executor):
-            return replace(work, executor=executor)
-        case WorkDeclined(executor=executor):
-            who = executor or work.executor or ""
-            return replace(work, executor=None, declined_by=(*(d for d in work.declined_by if d != who), who))
-        case ClaimReleased() | ClaimExpired() | ClaimRevoked() | WorkUnassigned():
-            return replace(work, executor=None)
-        case AccountabilityOffered(to=to):
-            return replace(work, offered_to=to)
-        case AccountabilityTransferred(to=to):
-            return replace(work, named=to, offered_to=None)
-        case WorkVerified(criteria=criteria):
-            return replace(work, verdicts=work.verdicts | {c.id: c.result for c in criteria})
-        case WorkReopened():
-            return replace(work, executor=None, verdicts={}, readied=None, declined_by=())
-        case _:
-            return work
+    data, life = event.data, work.life
+    of = _CHANGES.get(type(data))
+    changes = of(work, data) if of is not None else {}
+    if not life.state and event.authtype == "system":
+        changes["source"] = event.authid
+    after = step(life, data).after
+    if after is not life:
+        changes["life"] = after
+    return msgspec.structs.replace(work, **changes) if changes else work
 
 
 def _require_no_system(context: Context) -> None:
@@ -415,7 +340,55 @@ def _check_relations(data: WorkDefined, work: str, directory: Directory) -> Iter
             yield Breach(rule="duplicate-effort", detail=detail, field="data.dedup_key")
 
 
-def _check_ready(work: Work, event: Event, directory: Directory) -> Iterator[Breach]:
+def _check_executor(
+    work: Work, data: WorkAssigned | ClaimAcquired | HandoverAccepted, event: Event, directory: Directory
+) -> Iterator[Breach]:
+    match data:
+        case WorkAssigned(executor=executor):
+            field = "data.executor"
+        case ClaimAcquired(holder=executor):
+            field = "data.holder"
+        case HandoverAccepted(to=executor):
+            field = "data.to"
+    if not directory.is_here(executor):
+        detail = f"{executor} is not registered or has left; give the work to somebody who is here"
+        yield Breach(rule="unregistered-actor", detail=detail, field=field)
+
+
+def _check_readied(work: Work, data: WorkReadied, event: Event, directory: Directory) -> Iterator[Breach]:
+    for entry in stack.unmet(_required(work, directory), work.definition, data):
+        detail = f"{event.subject} is not ready: {entry[:200]!r} is not answered"
+        yield Breach(rule="not-ready", detail=detail)
+
+
+def _check_declined(work: Work, data: WorkDeclined, event: Event, directory: Directory) -> Iterator[Breach]:
+    who = data.executor or event.authid
+    if who != work.executor and who not in directory.members(work.executor or ""):
+        detail = f"{who} is not to carry {event.subject} out; {work.executor or 'nobody'} is"
+        yield Breach(rule="executor-only", detail=detail, field="data.executor")
+
+
+def _check_superseded(work: Work, data: WorkSuperseded, event: Event, directory: Directory) -> Iterator[Breach]:
+    if data.duplicate_of is not None and data.duplicate_of == event.subject.partition("/")[2]:
+        detail = f"{data.duplicate_of} cannot take its own place"
+        yield Breach(rule="relation-cycle", detail=detail, field="data.duplicate_of")
+
+
+def _check_completion(work: Work, data: WorkCompleted, event: Event, directory: Directory) -> Iterator[Breach]:
+    yield from _check_criteria(work, work.verdicts)
+    parts = directory.relations.open_parts(event.subject.partition("/")[2])
+    if parts:
+        detail = f"{', '.join(parts[:5])}{' and more' if parts[5:] else ''}, a part of it, has not ended"
+        yield Breach(rule="criteria-open", detail=detail)
+    for id, escalation in work.escalations.items():
+        if escalation.raised.blocking and escalation.is_open:
+            detail = f"the blocking escalation {id} is {escalation.status}; resolve or cancel it first"
+            yield Breach(rule="criteria-open", detail=detail)
+
+
+def _check_ready(
+    work: Work, data: WorkDelegated | ExecutionStarted, event: Event, directory: Directory
+) -> Iterator[Breach]:
     """Whether work is ready to be taken up, where its process says what that takes."""
     required = _required(work, directory)
     if not required or work.life.cycle > 1:
@@ -434,14 +407,18 @@ def _required(work: Work, directory: Directory) -> Sequence[str]:
     return process.definition_of_ready if process is not None else ()
 
 
-def _check_clarification(work: Work, changes: Mapping[str, Change]) -> Iterator[Breach]:
-    for name in changes:
+def _check_clarification(work: Work, data: WorkClarified, event: Event, directory: Directory) -> Iterator[Breach]:
+    for name in data.changes:
         if name == "accountable":
             detail = "who answers is changed by a transfer, not by a clarification"
             yield Breach(rule="accountability-chain", detail=detail, field="data.changes.accountable")
         elif name == "review_policy":
             detail = "the review policy is pinned when the work is defined; a clarification does not change it"
             yield Breach(rule="control-bypassed", detail=detail, field="data.changes.review_policy")
+    bounds = sorted(_BOUNDS & data.changes.keys())
+    if bounds and directory.kind(event.authid or "") == "agent":
+        detail = f"{', '.join(bounds)}: what binds an agent is for people to change"
+        yield Breach(rule="delegation-violated", detail=detail, field="data.changes")
 
 
 def _check_offer(work: Work, data: AccountabilityOffered, event: Event, directory: Directory) -> Iterator[Breach]:
@@ -524,6 +501,118 @@ def _check_criteria(work: Work, verdicts: Mapping[str, str]) -> Iterator[Breach]
             state = "failed; reopen the work" if verdict else "has no verdict"
             detail = f"criterion {criterion.id} ({criterion.text[:80]}) {state}"
             yield Breach(rule="criteria-open", detail=detail, field="data.criteria")
+
+
+_Rule: TypeAlias = Callable[[Work, Any, Event, Directory], Iterator[Breach]]
+_CHECKS: Final[Mapping[type, _Rule]] = {
+    WorkDefined: _check_definition,
+    WorkClarified: _check_clarification,
+    WorkAssigned: _check_executor,
+    ClaimAcquired: _check_executor,
+    HandoverAccepted: _check_executor,
+    AccountabilityOffered: _check_offer,
+    AccountabilityTransferred: _check_transfer,
+    WorkVerified: _check_verification,
+    WorkReadied: _check_readied,
+    WorkDelegated: _check_ready,
+    ExecutionStarted: _check_ready,
+    WorkDeclined: _check_declined,
+    WorkSuperseded: _check_superseded,
+    WorkCompleted: _check_completion,
+}
+
+# ---- what an event changes, beside where the work stands: fields of the state, by name
+
+_Changes: TypeAlias = dict[str, Any]
+
+
+def _defined(work: Work, data: WorkDefined) -> _Changes:
+    # The first definition stands; a second one is a finding and changes nothing.
+    return {"definition": data, "named": data.accountable} if work.definition is None else {}
+
+
+def _said_more_exactly(work: Work, data: WorkClarified) -> _Changes:
+    return {"definition": _clarified(work.definition, data.changes)} if work.definition is not None else {}
+
+
+def _prioritized(work: Work, data: WorkReprioritized) -> _Changes:
+    return _redefined(work, priority=data.new)
+
+
+def _due(work: Work, data: DeadlineSet) -> _Changes:
+    return _redefined(work, **{"due_at" if data.kind == "completion" else "start_by": data.new})
+
+
+def _redefined(work: Work, **changes: Any) -> _Changes:
+    return {"definition": msgspec.structs.replace(work.definition, **changes)} if work.definition is not None else {}
+
+
+def _readied(work: Work, data: WorkReadied) -> _Changes:
+    return {"readied": data}
+
+
+def _shared(work: Work, data: ContextShared) -> _Changes:
+    return {"context": (*work.context, data.ref)}
+
+
+def _given(work: Work, data: WorkAssigned | ExecutionStarted) -> _Changes:
+    return {"executor": data.executor}
+
+
+def _claimed(work: Work, data: ClaimAcquired) -> _Changes:
+    return {"executor": data.holder}
+
+
+def _taken_over(work: Work, data: HandoverAccepted) -> _Changes:
+    return {"executor": data.to}
+
+
+def _declined(work: Work, data: WorkDeclined) -> _Changes:
+    who = data.executor or work.executor or ""
+    return {"executor": None, "declined_by": (*(d for d in work.declined_by if d != who), who)}
+
+
+def _left(work: Work, data: Any) -> _Changes:
+    return {"executor": None}
+
+
+def _offered(work: Work, data: AccountabilityOffered) -> _Changes:
+    return {"offered_to": data.to}
+
+
+def _transferred(work: Work, data: AccountabilityTransferred) -> _Changes:
+    return {"named": data.to, "offered_to": None}
+
+
+def _verified(work: Work, data: WorkVerified) -> _Changes:
+    return {"verdicts": work.verdicts | {c.id: c.result for c in data.criteria}} if data.criteria else {}
+
+
+def _reopened(work: Work, data: WorkReopened) -> _Changes:
+    return {"executor": None, "verdicts": {}, "readied": None, "declined_by": ()}
+
+
+_CHANGES: Final[Mapping[type, Callable[[Work, Any], _Changes]]] = {
+    WorkDefined: _defined,
+    WorkClarified: _said_more_exactly,
+    WorkReprioritized: _prioritized,
+    DeadlineSet: _due,
+    WorkReadied: _readied,
+    ContextShared: _shared,
+    WorkAssigned: _given,
+    ExecutionStarted: _given,
+    ClaimAcquired: _claimed,
+    HandoverAccepted: _taken_over,
+    WorkDeclined: _declined,
+    ClaimReleased: _left,
+    ClaimExpired: _left,
+    ClaimRevoked: _left,
+    WorkUnassigned: _left,
+    AccountabilityOffered: _offered,
+    AccountabilityTransferred: _transferred,
+    WorkVerified: _verified,
+    WorkReopened: _reopened,
+}
 
 
 def _clarify(work: Work, changes: Mapping[str, Any], reason: str) -> Sequence[msgspec.Struct]:

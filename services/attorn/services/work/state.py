@@ -58,12 +58,19 @@ class Delegation(msgspec.Struct, frozen=True):
 
     def is_live(self, at: datetime) -> bool:
         """Whether the delegate may act under it at that time."""
+        return self.status in ("granted", "accepted") and self.is_timely(at)
+
+    def is_timely(self, at: datetime) -> bool:
+        """Whether it was given for that time."""
         terms = self.terms
-        return (
-            self.status in ("granted", "accepted")
-            and (terms.valid_from is None or terms.valid_from <= at)
-            and (terms.valid_until is None or at <= terms.valid_until)
+        return (terms.valid_from is None or terms.valid_from <= at) and (
+            terms.valid_until is None or at <= terms.valid_until
         )
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether anything that is used up under it is counted against a limit."""
+        return self.terms.budget is not None or self.terms.max_uses is not None
 
 
 class Execution(msgspec.Struct, frozen=True):
@@ -238,18 +245,25 @@ class Work(msgspec.Struct, frozen=True, tag="work"):
 
     def mandate(self, participant: str, at: datetime) -> Delegation | None:
         """The newest delegation under which `participant` may act at that time: live, and all that it descends from."""
-        mine = (d for d in self.delegations.values() if d.terms.delegate == participant)
-        held = [d for d in mine if all(each.is_live(at) for each in self.lineage(d.terms.delegation_id))]
-        return held[-1] if held else None
+        for held in reversed(self.delegations.values()):
+            if held.terms.delegate == participant and self._is_live(held, at):
+                return held
+        return None
 
     def lineage(self, delegation_id: str) -> list[Delegation]:
         """A delegation and those that it descends from, the first one last."""
-        found: list[Delegation] = []
         held = self.delegations.get(delegation_id)
-        while held is not None and held not in found:
-            found.append(held)
-            held = self.delegations.get(held.terms.parent_id or "")
-        return found
+        if held is None:
+            return []
+        found = {delegation_id: held}
+        while (above := held.terms.parent_id) is not None and above not in found and above in self.delegations:
+            held = found[above] = self.delegations[above]
+        return [*found.values()]
+
+    def _is_live(self, held: Delegation, at: datetime) -> bool:
+        if held.terms.parent_id is None:
+            return held.is_live(at)
+        return all(each.is_live(at) for each in self.lineage(held.terms.delegation_id))
 
     def root(self, terms: WorkDelegated) -> str:
         """The human at the root of the chain of delegations that `terms` stands in."""
