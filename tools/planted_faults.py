@@ -32,6 +32,7 @@ WORK: Final = "services/attorn/services/work/model.py"
 DELEGATION: Final = "services/attorn/services/delegation/model.py"
 BOUNDS: Final = "projections/attorn/projections/bounds.py"
 REVIEW: Final = "services/attorn/services/review/model.py"
+EXECUTION: Final = "services/attorn/services/execution/model.py"
 CLAIM: Final = "services/attorn/services/claim/model.py"
 ESCALATION: Final = "services/attorn/services/escalation/model.py"
 
@@ -63,22 +64,29 @@ FAULTS: Final = (
     ),
     Fault(
         LIFECYCLE,
-        '"waiting_input" if life.inputs or life.blockers else',
-        '"waiting_input" if life.inputs else',
+        '"waiting_input" if inputs or blockers else',
+        '"waiting_input" if inputs else',
         "a blocking escalation halts nobody",
         ("tests/projections/test_lifecycle.py",),
     ),
     Fault(
         WORK,
-        "replace(work, named=to, offered_to=None)",
-        "replace(work, offered_to=None)",
+        '{"named": data.to, "offered_to": None}',
+        '{"offered_to": None}',
         "the rules overlook that accountability was transferred",
         ("tests/services/test_work.py",),
     ),
     Fault(
         WORK,
-        "executor=None, verdicts={}, readied=None",
-        "executor=None, readied=None",
+        "    ClaimExpired: _left,\n",
+        "",
+        "who had claimed an item has it when the claim is over",
+        ("tests/services/test_moving.py",),
+    ),
+    Fault(
+        WORK,
+        '"executor": None, "verdicts": {}, "readied": None',
+        '"executor": None, "readied": None',
         "reopened work keeps the verdicts of its old cycle",
         ("tests/properties/test_to_the_instant.py",),
     ),
@@ -91,8 +99,8 @@ FAULTS: Final = (
     ),
     Fault(
         WORK,
-        "        if parts:",
-        "        if len(parts) > 1:",
+        "    if parts:",
+        "    if len(parts) > 1:",
         "a whole is completed while one part is open",
         ("tests/services/test_dependency.py",),
     ),
@@ -119,8 +127,8 @@ FAULTS: Final = (
     ),
     Fault(
         STATE,
-        "all(each.is_live(at) for each in self.lineage(d.terms.delegation_id))",
-        "d.is_live(at)",
+        "all(each.is_live(at) for each in self.lineage(held.terms.delegation_id))",
+        "held.is_live(at)",
         "a delegation outlives the one that it descends from",
         ("tests/properties/test_found.py",),
     ),
@@ -153,6 +161,62 @@ FAULTS: Final = (
         ("tests/services/test_delegation.py",),
     ),
     Fault(
+        DELEGATION,
+        "    if work.life.state in ENDED:",
+        '    if work.life.state in ENDED - {"completed"}:',
+        "somebody is entrusted with work that is completed",
+        ("tests/services/test_delegation.py",),
+    ),
+    Fault(
+        EXECUTION,
+        'work.life.state != "claimed"',
+        'work.life.state != "in_progress"',
+        "anybody begins what was given to somebody else",
+        ("tests/services/test_execution.py",),
+    ),
+    Fault(
+        EXECUTION,
+        "    if known is not None and known.ended is None:",
+        "    if known is not None and known.ended is not None:",
+        "who starts again by the id of an execution that runs has it from then on",
+        ("tests/services/test_execution.py",),
+    ),
+    Fault(
+        EXECUTION,
+        "    WorkEscalated: _escalate,\n",
+        "",
+        "who has asked somebody by then is found not to have",
+        ("tests/services/test_delegation.py",),
+    ),
+    Fault(
+        "services/attorn/services/delegation/budget.py",
+        "uses=1) if data.execution_id not in work.executions else work",
+        "uses=1)",
+        "a start that is reported again is a second use",
+        ("tests/services/test_delegation.py",),
+    ),
+    Fault(
+        "services/attorn/services/claim/effect.py",
+        "case OutputProduced(execution_id=str(id)) | WorkExecuted(execution_id=id):",
+        "case WorkExecuted(execution_id=id):",
+        "what is shown under a stale fence counts",
+        ("tests/services/test_claim.py",),
+    ),
+    Fault(
+        "services/attorn/services/output/model.py",
+        '_UNFINISHED: Final = frozenset({"failed", "cancelled", "superseded"})',
+        '_UNFINISHED: Final = frozenset({"failed", "superseded"})',
+        "what cancelled work has made goes out",
+        ("tests/services/test_output.py",),
+    ),
+    Fault(
+        "services/attorn/services/review/request.py",
+        "for id, made in work.outputs.items() if made.withdrawn)",
+        "for id, made in work.outputs.items() if made.released)",
+        "who withdraws what was picked out, and hands in another, draws again",
+        ("tests/services/test_review.py",),
+    ),
+    Fault(
         REVIEW,
         "    if made is not None and reviewer in made.makers:\n        detail",
         "    if made is not None and reviewer in made.makers[:-1]:\n        detail",
@@ -160,7 +224,7 @@ FAULTS: Final = (
         ("tests/services/test_review.py", "tests/services/test_rules.py"),
     ),
     Fault(
-        "services/attorn/services/execution/model.py",
+        EXECUTION,
         "makers = (*(maker for earlier in before for maker in earlier), *",
         "makers = (*(), *",
         "who made what it replaces reviews it",
@@ -210,10 +274,45 @@ FAULTS: Final = (
     ),
     Fault(
         "projections/attorn/projections/relations.py",
-        '            return f"the fence {claim.fence',
-        '            return None and f"the fence {claim.fence',
+        'is over" if self.is_past(claim_id) else None',
+        'is over" if not claim_id else None',
         "what is done under a stale fence counts",
         ("tests/services/test_claim.py",),
+    ),
+    Fault(
+        "projections/attorn/projections/relations.py",
+        "    if not relations.fences.get(key, 0) < data.fence <= FENCE_MAX:",
+        "    if data.key in relations.holding and relations.fences.get(key, 0) >= data.fence:",
+        "an old claim that is told of again, when nobody holds the key, is one again",
+        ("tests/services/test_claim.py",),
+    ),
+    Fault(
+        DIRECTORY,
+        "kind in source.speaks_of or",
+        "source.custodian or",
+        "a system changes the roles of people without having been given the word for it",
+        ("tests/services/test_participant.py",),
+    ),
+    Fault(
+        "services/attorn/services/participant/authority.py",
+        "    if _custodian(directory) in (None, actor) or any(\n",
+        "    if directory.is_person(actor) or any(\n",
+        "anybody lets a system speak of people",
+        ("tests/services/test_participant.py",),
+    ),
+    Fault(
+        "services/attorn/services/source/model.py",
+        "    if {*event.data.speaks_of} != {*before}:",
+        "    if {*event.data.speaks_of} - {*before}:",
+        "anybody takes the word from a system",
+        ("tests/services/test_participant.py",),
+    ),
+    Fault(
+        "services/attorn/services/transact.py",
+        "        door.outgoing(entry.body)",
+        "        pass",
+        "an event of our own is recorded that nobody can read again",
+        ("tests/services/test_transact.py",),
     ),
     Fault(
         "projections/attorn/projections/relations.py",

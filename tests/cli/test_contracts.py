@@ -158,9 +158,14 @@ class TestQuarantine:
         mended = tmp_path / "mended.json"
         mended.write_text(bad.replace("7}", '"seven"}'))
         assert "recorded in work/Q-1" in done("quarantine", "resubmit", number, "--fixed", str(mended)).out
+        [recorded] = done("-o", "json", "events", "ls", "--stream", "work/Q-1").json
+        said = recorded["event"]
+        assert (said["authid"], said["resubmittedby"], said["source"]) == ("qshop", "root", GOOD["source"])
+        assert "sent again by" in done("events", "get", str(recorded["position"])).out
         assert done("quarantine", "resubmit", number, "--fixed", str(mended)).code == 0
         assert len(done("-o", "id", "quarantine", "ls", "--source", "qshop").lines) == 1
 
     def test_what_is_not_there_is_not_found(self, given: Run) -> None:
         assert given("quarantine", "show", "999999").code == Exit.NOT_FOUND
+        assert given("quarantine", "resubmit", "999999").code == Exit.NOT_FOUND
         assert given("quarantine", "ls", "--source", "nobody-at-all").code == Exit.OK

@@ -1,12 +1,15 @@
 """How commands end when attorn is not as it should be: each with its own exit code, in one line."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import nats
+import pytest
 from nats.aio.msg import Msg
 
 from attorn.cli.errors import Exit
@@ -125,6 +128,39 @@ async def test_the_second_answer_to_the_same_id_counts(fresh_nats: Broker) -> No
         await nc.close()
     assert (ran.code, len(heard)) == (0, 2)
     assert "recorded in work/W-1 (position 7)" in ran.out
+
+
+@pytest.mark.parametrize("format", ["table", "json", "id"])
+@pytest.mark.parametrize(
+    ("stream", "question", "words"),
+    [
+        ("work/W-1", "work", ("work", "complete", "W-1")),
+        ("policy/four-eyes", "policies", ("agent", "undeploy", "bot", "refunds")),
+    ],
+)
+async def test_whoever_is_told_that_it_is_recorded_reads_it_in_the_views(
+    stream: str, question: str, words: tuple[str, ...], format: str, fresh_nats: Broker
+) -> None:
+    asked: list[Any] = []
+
+    async def carry_out(message: Msg) -> None:
+        receipt = {"kind": "receipt", "position": 7, "event_id": "e", "stream": stream, "time": "2026-01-01T00:00:00Z"}
+        await message.respond(json.dumps(receipt).encode())
+
+    async def answer(message: Msg) -> None:
+        asked.append((message.subject, json.loads(message.data)["wait_for"]))
+        await message.respond(b'{"position": 7, "result": {}}')
+
+    nc = await nats.connect(fresh_nats.url)
+    try:
+        await nc.subscribe("attorn.cmd.>", cb=carry_out)
+        await nc.subscribe("attorn.q.>", cb=answer)
+        await nc.flush()
+        ran = await attorn(*words, "-o", format, "--nats-url", fresh_nats.url)
+    finally:
+        await nc.close()
+    assert (ran.code, ran.err) == (0, "")
+    assert asked == [(f"attorn.q.{question}", 7)]
 
 
 async def test_a_question_without_an_answer_times_out(fresh_nats: Broker) -> None:

@@ -371,6 +371,41 @@ async def test_the_operator_reads_what_is_in_quarantine(attorn: Deployment, as_:
     await until(listed)
 
 
+async def test_the_operator_sends_again_in_the_name_of_the_source_and_nobody_else_can(
+    attorn: Deployment, as_: Enter
+) -> None:
+    billing, operator = await as_("billing"), await as_("operator")
+    wrong = note("note-again") | {"data": {"text": 7}}
+    assert isinstance(await billing.ask(subjects.fact("billing"), wrong), Problem)
+
+    async def kept() -> str:
+        rows = await attorn.attorn("operator", "-o", "jsonl", "quarantine", "ls", "--source", "billing")
+        found = [msgspec.json.decode(row) for row in rows.splitlines()]
+        return str(next((row["number"] for row in found if row["field"] == "data.text"), ""))
+
+    async def is_kept() -> bool:
+        return bool(await kept())
+
+    await until(is_kept)
+    number = await kept()
+    mended = attorn.place / "mended.json"
+    mended.write_bytes(msgspec.json.encode(note("note-again")))
+    told = await attorn.attorn("operator", "quarantine", "resubmit", number, "--fixed", str(mended))
+    assert "recorded in work/INV-1" in told
+    events = [each.event for each in await JetStreamLedger(operator.nc).read("work/INV-1")]
+    [recorded] = [event for event in events if event.id == "note-again"]
+    assert (recorded.authid, recorded.authtype, recorded.resubmittedby) == ("billing", "system", "operator")
+    # The source may report it itself meanwhile: the same bytes are the same fact.
+    again = await billing.ask(subjects.fact("billing"), note("note-again"))
+    assert isinstance(again, Receipt) and again.event_id == "note-again"
+    for name in (*WORLD, "admin", "projector"):
+        someone = await as_(name)
+        await someone.is_refused(subjects.resubmit(name, int(number)))
+    # Nor can the operator speak for a source, or be somebody else.
+    await operator.is_refused(subjects.fact("billing"))
+    await operator.is_refused(subjects.resubmit("ana", int(number)))
+
+
 async def test_nobody_but_the_services_writes_events(as_: Enter) -> None:
     operator = await as_("operator")
     before = await log_end(operator)

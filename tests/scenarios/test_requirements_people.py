@@ -11,17 +11,18 @@ import pytest
 import pytest_asyncio
 
 from attorn.contracts.envelope import Recorded
+from attorn.contracts.ids import Pinned
 from attorn.contracts.refusal import Problem, Receipt
 from attorn.projections.directory import AsOf, Directory, fold
 from attorn.projections.findings import Findings
-from attorn.projections.governing import governing
-from attorn.projections.workforce import deployments, line, org_chart, outdated, unattested, unmanaged, when_stuck
+from attorn.projections.workforce import deployments, line, outdated, unattested, unmanaged, when_stuck
 from attorn.services.process.lint import lint
 from attorn.services.process.mine import History, draft
 from attorn.services.process.template import NAMES, filled
 from attorn.services.rulebook import RULES
 from attorn.services.supervise.server import embedded
 from attorn_services import Services, serving
+from sample_story import Told
 
 T0: Final = "2026-03-02T09:00:00Z"
 DIG: Final = "sha256:" + "a" * 64
@@ -61,6 +62,14 @@ async def attorn(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
         ):
             await services.done("ana", "policy.publish", {"policy_id": id, "kind": kind, "rules": {kind: rules}})
         await services.done("root", "role.grant", {"participant_id": "carla", "role": "agent_manager"})
+        # What crm reports is a finding where it breaks a rule, and counts: it was given the word.
+        word = {
+            "source_id": "crm",
+            "uri": "/crm",
+            "custodian": "ana",
+            "speaks_of": ["participant", "process", "policy"],
+        }
+        await services.done("root", "source.register", word)
         yield services
 
 
@@ -107,6 +116,11 @@ async def log(attorn: Services) -> list[Recorded]:
 
 async def people(attorn: Services) -> Directory:
     return fold(await log(attorn))
+
+
+async def ask(attorn: Services, question: str, **asked: Any) -> Any:
+    """The answer of the views, folded from the log as it is now."""
+    return Told(await log(attorn), {}, 1_000).ask(question, **asked)
 
 
 # ---- what a process says
@@ -213,7 +227,7 @@ async def test_which_version_of_a_policy_governed_an_event_is_said_of_every_posi
         [defined, *_] = await attorn.ledger.read(f"work/{work}")
         pins.append(defined.event.data.review_policy)
         noted = await attorn.done("ana", "note.add", {"work_id": work, "text": "seen"})
-        positions.append((work, noted.position))
+        positions.append((work, (defined.position, noted.position)))
     assert [pin.version for pin in pins] == [1, 2]
 
     # Whatever is published since: the pinned words are still there to be read.
@@ -221,10 +235,10 @@ async def test_which_version_of_a_policy_governed_an_event_is_said_of_every_posi
     governing_ = [directory.policy(pin.id, pin.version) for pin in pins]
     hours = [policy.rules.review.respond_within for policy in governing_ if policy and policy.rules.review]
     assert hours == [timedelta(hours=1), timedelta(hours=2)]
-    for (work, position), version in zip(positions, (1, 2), strict=True):
-        [held] = governing(await attorn.ledger.read(f"work/{work}"), position, directory)
-        assert (held.kind, held.id, held.version) == ("review", "governs", version)
-        assert held.published is not None and held.published.position < position
+    for (work, told), version in zip(positions, (1, 2), strict=True):
+        for position in told:
+            ruled = await ask(attorn, "governing", event=position)
+            assert (ruled.stream, ruled.pinned) == (f"work/{work}", (Pinned(id="governs", version=version),))
     said = {"version": 1, "kind": "review", "rules": {"review": {"reviewers_required": 9}}}
     await found(attorn, "policy/governs", "policy.published", said, "version-increasing")
 
@@ -244,16 +258,15 @@ async def test_the_chart_at_a_day_has_no_cycle_and_every_agent_ends_at_a_person_
     await refused(attorn, "root", "manager.change", {"participant_id": "dana", "new": "dana"}, "manager-human")
     await attorn.done("root", "manager.change", {"participant_id": "helper", "new": "carla"})
 
-    directory = await people(attorn)
-    then = {seat.id: seat for seat in org_chart(directory, AsOf(at=day))}
-    now = {seat.id: seat for seat in org_chart(directory)}
+    then = {node.id: node for node in (await ask(attorn, "org", at=day)).nodes}
+    now = {node.id: node for node in (await ask(attorn, "org")).nodes}
     assert (then["helper"].path, now["helper"].path) == (("ben", "dana"), ("carla",))
     assert (then["clerk"].path, now["clerk"].path) == (("helper", "ben", "dana"), ("helper", "carla"))
     assert now["helper"].external_party == "Bots & Co"
     for chart in (then, now):
-        for seat in chart.values():
-            assert seat.id not in seat.path and seat.problem is None
-            assert seat.kind not in ("agent", "system") or chart[seat.person or ""].kind == "human"
+        for node in chart.values():
+            assert node.id not in node.path and node.problem is None
+            assert node.kind not in ("agent", "system") or chart[node.top or ""].kind == "human"
 
 
 # ---- agents at work
@@ -436,9 +449,9 @@ async def test_an_agent_without_a_person_above_it_is_not_possible_whoever_leaves
     await attorn.done("root", "participant.deactivate", {"participant_id": "gus", "successor": "dana"})
     directory = await people(attorn)
     assert line(directory, "led").person == directory.successor("gus") == "dana"
-    for seat in org_chart(directory):
-        if seat.kind in ("agent", "system"):
-            assert seat.problem is None and directory.is_person(seat.person or "")
+    for node in (await ask(attorn, "org")).nodes:
+        if node.kind in ("agent", "system"):
+            assert node.problem is None and directory.is_person(node.top or "")
 
 
 async def test_once_there_is_a_workflow_architect_only_one_publishes(attorn: Services) -> None:

@@ -105,11 +105,34 @@ async def test_owned_executed_and_shared_are_three_things_and_only_a_human_answe
         assert isinstance(answer, Problem) and answer.status == 422, answer
     w = await carried_out(attorn, "V-2", "bot")
     gone = await attorn.command("root", "participant.deactivate", {"participant_id": "ana"})
-    assert isinstance(gone, Problem) and gone.rules[0].field == "data.successor", gone
+    assert isinstance(gone, Problem) and gone.status == 409, gone
+    [left] = [rule for rule in gone.rules if rule.rule == "work-left"]
+    assert "V-2" in left.items and left.field == "data.successor"
     item = (await ask(attorn, "work", work="V-2")).item
     shares = {each.who: each.share for each in (await ask(attorn, "contributions", work=w["work_id"])).contributors}
     assert (item.accountable, item.executor) == ("ana", "bot")
     assert shares == {"ana": 0.0, "bot": 1.0}
+
+
+async def test_nobody_leaves_open_work_behind_and_who_goes_with_a_successor_hands_on_all_of_it(
+    attorn: Services,
+) -> None:
+    await attorn.people("lena")
+    for work in ("V-31", "V-32", "V-33"):
+        await attorn.done("lena", "work.define", {"work_id": work, "title": "Refund", "accountable": "lena"})
+    await attorn.done("lena", "work.cancel", {"work_id": "V-33"})
+    await attorn.done("lena", "accountability.offer", {"work_id": "V-32", "to": "ben"})
+    alone = await attorn.command("root", "participant.deactivate", {"participant_id": "lena"})
+    assert isinstance(alone, Problem) and alone.status == 409, alone
+    assert [rule.items for rule in alone.rules if rule.rule == "work-left"] == [("V-31", "V-32")]
+
+    await attorn.done("ben", "accountability.transfer", {"work_id": "V-32", "to": "ben"})
+    alone = await attorn.command("root", "participant.deactivate", {"participant_id": "lena"})
+    assert isinstance(alone, Problem)
+    assert [rule.items for rule in alone.rules if rule.rule == "work-left"] == [("V-31",)]
+
+    await attorn.done("root", "participant.deactivate", {"participant_id": "lena", "successor": "carla"})
+    assert [(await ask(attorn, "who", work=work)).person for work in ("V-31", "V-32")] == ["carla", "ben"]
 
 
 @pytest.mark.requirement("000-18")

@@ -12,7 +12,7 @@ from attorn.cli.errors import Exit, Failed, misused, not_found, visible
 from attorn.cli.options import Given, Id, Limit, Options
 from attorn.cli.output import Column, bold, facts, progress, say, shown, write_list, write_one
 from attorn.cli.paging import listed, others
-from attorn.cli.reading import pages
+from attorn.cli.reading import pages, require_position
 
 app = App(name="audit", help="Prove on the whole log what must always hold, and list what broke a rule.")
 
@@ -85,9 +85,6 @@ async def findings(
             raise misused(f"there is no rule {rule!r}{f'; did you mean {near[0]!r}?' if near else ''}")
     async with connected(options) as attorn:
         found, more = await listed(attorn, "findings", "findings", limit, work=work, rule=rule, status=status)
-    # A page ends with a whole stream, and may be longer than was asked for.
-    more = more or bool(limit and len(found) > limit)
-    found = found[:limit] if limit else found
     write_list(options, found, FINDINGS, id="id", nothing="nothing was found", more=others(more))
 
 
@@ -327,6 +324,7 @@ async def governing(
 
     Example: attorn audit governing 120
     """
+    require_position(position)
     async with connected(options) as attorn:
         found = await attorn.ask("governing", event=position)
     if found.get("problem"):

@@ -11,6 +11,7 @@ from attorn.cli.errors import not_found
 from attorn.cli.inputs import command
 from attorn.cli.options import Given, Id, Reason, Who
 from attorn.cli.output import facts, shown, write_one
+from attorn.cli.telling import seen
 from attorn.contracts.claim import LEASE, AcquireClaim, ReleaseClaim, RenewClaim, RevokeClaim
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ async def show(key: Key, /, *, options: Given) -> None:
 async def _tell(options: Given, key: str, asked: "Command") -> None:
     async with connected(options) as attorn:
         receipt = await attorn.tell(asked)
+        await seen(attorn, receipt.position)
         found = {**await _claims(attorn, key), "position": receipt.position, "stream": receipt.stream}
     write_one(options, found, lambda: _lines(found), id=found["claim_id"] or key)
 

@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 
 from attorn.cli.errors import Exit, misused, not_found
 from attorn.cli.inputs import read
-from attorn.cli.options import Given
+from attorn.cli.options import Events, Given
 from attorn.cli.output import Column, say, write_json, write_lines, write_list
 
 app = App(name="contracts", help="What events and commands look like; whether a file of events is in order.")
@@ -79,12 +79,7 @@ def asyncapi(*, options: Given) -> None:
 
 @app.command
 def validate(
-    file: Annotated[
-        str,
-        Parameter(
-            metavar="FILE", allow_leading_hyphen=True, help="One event, an array, or one a line; - is standard input."
-        ),
-    ] = "-",
+    file: Events = "-",
     /,
     *,
     options: Given,

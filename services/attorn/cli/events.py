@@ -186,6 +186,7 @@ def _described(recorded: "Recorded") -> Iterator[str]:
             ("recorded", shown(msgspec.to_builtins(recorded.recorded_at), "time")),
             ("by", shown(event.authid) + (f" ({event.authtype})" if event.authtype else "")),
             ("on behalf of", shown(event.onbehalfof)),
+            ("sent again by", shown(event.resubmittedby)),
             ("version", shown(recorded.version)),
             ("type", shown(event.type)),
             ("source", shown(event.source)),

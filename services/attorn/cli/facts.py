@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 from attorn.cli.connect import Attorn, connected
 from attorn.cli.errors import OF_STATUS, Exit, Failed, misused
 from attorn.cli.inputs import read
-from attorn.cli.options import Given
+from attorn.cli.options import Events, Given
 from attorn.cli.output import progress, say, write_json, write_lines
 
 app = App(name="facts", help="Report what has happened, as CloudEvents.")
@@ -20,12 +20,7 @@ TOLD_MAX: Final = 10
 
 @app.command
 async def publish(
-    file: Annotated[
-        str,
-        Parameter(
-            metavar="FILE", allow_leading_hyphen=True, help="One event, an array, or one a line; - is standard input."
-        ),
-    ] = "-",
+    file: Events = "-",
     /,
     *,
     source: Annotated[str, Parameter(metavar="SOURCE", help="The id of the system that reports them.")],

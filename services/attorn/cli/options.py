@@ -90,6 +90,16 @@ From: TypeAlias = Annotated[
     ),
 ]
 
+Document: TypeAlias = Annotated[
+    str, Parameter(metavar="FILE", allow_leading_hyphen=True, help="TOML or JSON; - is standard input.")
+]
+Events: TypeAlias = Annotated[
+    str,
+    Parameter(
+        metavar="FILE", allow_leading_hyphen=True, help="One event, an array, or one a line; - is standard input."
+    ),
+]
+
 
 def as_of(at: datetime | None, known_at: datetime | None, position: int | None) -> dict[str, Any]:
     """Which part of history a question is about, as its parameters; empty for now."""

@@ -19,6 +19,8 @@ NODES = (
     Column("WAY UP", lambda n: " > ".join(n.get("path", ()))),
     Column("PERSON", "top", "id"),
     Column("UNIT", "org_unit"),
+    Column("OF", "external_party"),
+    Column("NAME", "name"),
     Column("PROBLEM", "problem"),
 )
 PEOPLE = (

@@ -11,7 +11,10 @@ PAGE: Final = 1_000
 async def listed(
     attorn: Attorn, question: str, field: str, limit: int, after: Any = None, **parameters: Any
 ) -> tuple[list[dict[str, Any]], bool]:
-    """Up to `limit` things (0: all) that the views answer with in `field`, and whether there are more."""
+    """Up to `limit` things (0: all) that the views answer with in `field`, and whether there are more.
+
+    Some questions end a page with all that belongs together, and answer with more than they were asked for.
+    """
     if limit < 0:
         raise misused(f"--limit is {limit}; it is at least 1, or 0 for all")
     found: list[dict[str, Any]] = []
@@ -21,7 +24,7 @@ async def listed(
         found += page.get(field, ())
         after = page.get("next")
         if after is None or (limit and len(found) >= limit):
-            return found, after is not None
+            return (found[:limit], after is not None or len(found) > limit) if limit else (found, False)
 
 
 async def one(attorn: Attorn, question: str, field: str, id: str) -> dict[str, Any] | None:

@@ -8,10 +8,9 @@ from cyclopts import App, Parameter
 from attorn.cli.connect import connected
 from attorn.cli.errors import not_found, visible
 from attorn.cli.inputs import command
-from attorn.cli.options import At, From, Given, Id, Limit, Reason, Text, Texts, When, Who, as_of
+from attorn.cli.options import From, Given, Id, Limit, Reason, Text, Texts, When, Who
 from attorn.cli.output import Column, bold, facts, shown, width, write_list, write_one
 from attorn.cli.paging import listed, one, others
-from attorn.cli.people import directory
 from attorn.cli.telling import tell_plainly
 from attorn.contracts.ids import ParticipantKind
 from attorn.contracts.participant import (
@@ -44,18 +43,6 @@ COLUMNS = (
     Column("SUCCESSOR", "successor", "id"),
     Column("NAME", "name"),
     Column("ROLES", "roles"),
-)
-
-
-CHART = (
-    Column("ID", "id", "id"),
-    Column("KIND", "kind", "id"),
-    Column("LED BY", "person", "id"),
-    Column("LINE", lambda seat: " → ".join(seat.get("path", ()))),
-    Column("UNIT", "org_unit"),
-    Column("OF", "external_party"),
-    Column("NAME", "name"),
-    Column("PROBLEM", "problem"),
 )
 
 
@@ -253,27 +240,6 @@ async def ls(
     async with connected(options) as attorn:
         found, more = await listed(attorn, "participants", "participants", limit, after, kind=kind, here=here)
     write_list(options, found, COLUMNS, id="id", nothing="nobody takes part", more=others(more))
-
-
-@app.command
-async def chart(
-    *, kind: Annotated[ParticipantKind | None, Parameter(help="Only of this kind.")] = None, at: At = None,
-    options: Given,
-) -> None:  # fmt: skip
-    """Show who reports to whom, people and agents alike; now or on a day.
-
-    Example: attorn participant chart --kind agent --at 2026-03-01
-    """
-    import msgspec
-
-    from attorn.projections.directory import AsOf
-    from attorn.projections.workforce import org_chart
-
-    async with connected(options) as attorn:
-        people = await directory(attorn)
-    seats = org_chart(people, AsOf(**as_of(at, None, None)))
-    found = [msgspec.to_builtins(seat) for seat in seats if kind is None or seat.kind == kind]
-    write_list(options, found, CHART, id="id", nothing="nobody takes part")
 
 
 @app.command(alias="get")

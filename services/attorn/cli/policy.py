@@ -8,11 +8,9 @@ from cyclopts import App, Parameter
 from attorn.cli.connect import connected
 from attorn.cli.errors import not_found
 from attorn.cli.inputs import command
-from attorn.cli.options import Given, Id, Limit
+from attorn.cli.options import Document, Given, Id, Limit
 from attorn.cli.output import Column, bold, facts, shown, width, write_list, write_one
 from attorn.cli.paging import listed, one, others
-from attorn.cli.people import directory
-from attorn.cli.reading import at_position
 from attorn.cli.telling import tell_plainly
 from attorn.contracts.policy import PolicyKind, PublishPolicy
 
@@ -25,19 +23,10 @@ COLUMNS = (
     Column("SAYS", lambda p: _said(p["rules"].get(p["kind"]))),
 )
 
-GOVERNING = (
-    Column("KIND", "kind", "id"),
-    Column("ID", "id", "id"),
-    Column("VERSION", "version", "number"),
-    Column("PUBLISHED AT", lambda g: (g.get("published") or {}).get("position"), "number"),
-)
-
 
 @app.command
 async def publish(
-    file: Annotated[
-        str, Parameter(metavar="FILE", allow_leading_hyphen=True, help="TOML or JSON; - is standard input.")
-    ],
+    file: Document,
     /,
     *,
     id: Annotated[Id | None, Parameter(help="Its id, if the file does not say policy_id.")] = None,
@@ -95,30 +84,6 @@ async def show(
     if found is None:
         raise not_found(f"no policy {policy} is published", "`attorn policy ls` says which are")
     write_one(options, found, lambda: _described(found), id=policy)
-
-
-@app.command
-async def governed(
-    position: Annotated[int, Parameter(metavar="POSITION", help="The place of the event in the log, from 1.")],
-    /,
-    *,
-    options: Given,
-) -> None:
-    """Say which versions of process and policies governed an event of a work item.
-
-    Example: attorn policy governed 35
-    """
-    import msgspec
-
-    from attorn.projections.governing import governing
-
-    async with connected(options) as attorn:
-        recorded = await at_position(attorn, position)
-        people = await directory(attorn)
-        item = await attorn.ledger.read(recorded.stream)
-    found = [msgspec.to_builtins(each) for each in governing(item, position, people)]
-    nothing = f"{recorded.stream} was pinned to no process and no policy then"
-    write_list(options, found, GOVERNING, id="id", nothing=nothing)
 
 
 def _described(found: dict[str, Any]) -> list[str]:

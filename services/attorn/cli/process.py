@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 from attorn.cli.connect import Attorn, connected
 from attorn.cli.errors import Exit, misused, not_found
 from attorn.cli.inputs import command, document
-from attorn.cli.options import From, Given, Id, Limit, Who
+from attorn.cli.options import Document, From, Given, Id, Limit, Who
 from attorn.cli.output import Column, bold, facts, shown, table, width, write_list, write_one
 from attorn.cli.paging import listed, one, others
 from attorn.cli.reading import pages
@@ -53,9 +53,7 @@ FLAWS = (
 
 @app.command
 async def publish(
-    file: Annotated[
-        str, Parameter(metavar="FILE", allow_leading_hyphen=True, help="TOML or JSON; - is standard input.")
-    ],
+    file: Document,
     /,
     *,
     id: Annotated[Id | None, Parameter(help="Its id, if the file does not say process_id.")] = None,
@@ -80,9 +78,7 @@ async def publish(
 
 @app.command
 async def lint(
-    file: Annotated[
-        str, Parameter(metavar="FILE", allow_leading_hyphen=True, help="TOML or JSON; - is standard input.")
-    ],
+    file: Document,
     /,
     *,
     options: Given,

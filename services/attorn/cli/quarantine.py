@@ -102,10 +102,10 @@ async def resubmit(
     ] = None,
     options: Given,
 ) -> int:
-    """Send a message to the fact door again, in the name of its source: as it was, or mended.
+    """Have a message taken in again, in the name of its source: as it was, or mended.
 
-    As it was: when a fault of ours kept it out. It stays in quarantine, as what had come in; sent twice, it is recorded
-    once.
+    As it was: when a fault of ours kept it out. What is recorded says who sent it again. The message stays in
+    quarantine, as what had come in; sent twice, it is recorded once.
 
     Example: attorn quarantine resubmit 3 --fixed event.json
     """
@@ -114,12 +114,16 @@ async def resubmit(
     from attorn.contracts import subjects
     from attorn.contracts.refusal import Problem, Reply
 
+    body = read(fixed) if fixed is not None else b""
+    if fixed is not None and not body:
+        raise misused(f"{fixed}: there is nothing in it")
     async with connected(options) as attorn:
-        message = await _found(attorn, number)
-        if (message.headers or {}).get("Attorn-Bytes") and fixed is None:
-            raise Failed(f"message {number} was cut off; its source has the whole", hint="--fixed sends that")
-        body = read(fixed) if fixed is not None else message.data or b""
-        data = await attorn.ask_bytes(subjects.fact(_source(message)), body, timeout=max(options.timeout, 10))
+        subject = subjects.resubmit(options.actor, number)
+        try:
+            data = await attorn.ask_bytes(subject, body, timeout=max(options.timeout, 10))
+        except TimeoutError:
+            hint = "it may have been recorded; sending it again records it once"
+            raise Failed("the services did not answer in time", hint=hint, code=Exit.TIMED_OUT) from None
     answers = (
         msgspec.json.decode(data, type=list[Reply]) if data[:1] == b"[" else [msgspec.json.decode(data, type=Reply)]
     )

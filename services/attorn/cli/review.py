@@ -1,6 +1,7 @@
 """`attorn review`: look at what came out of the work, and say whether it may stand."""
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
@@ -46,10 +47,30 @@ Digest = Annotated[
     ),
 ]
 Comment = Annotated[str | None, Parameter(metavar="TEXT", help="What there is to say about it.")]
-Items = Annotated[
-    tuple[str, ...] | None, Parameter(metavar="ID=passed|failed", help="A verdict on one point; once for each.")
-]
-Seconds = Annotated[int | None, Parameter(metavar="SECONDS", help="How long it was looked at.")]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """What is said with every verdict."""
+
+    review: Review = None
+    digest: Digest = None
+    comment: Comment = None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Looked(Said):
+    """And with the verdict of somebody who has looked at it."""
+
+    item: Annotated[
+        tuple[str, ...] | None, Parameter(metavar="ID=passed|failed", help="A verdict on one point; once for each.")
+    ] = None
+    seconds: Annotated[int | None, Parameter(metavar="SECONDS", help="How long it was looked at.")] = None
+
+
+SAID, LOOKED = Said(), Looked()
 
 
 @app.command
@@ -189,63 +210,35 @@ async def approve(
     work: Work,
     /,
     *,
-    review: Review = None,
-    comment: Comment = None,
-    item: Items = None,
     edited: Annotated[
         str | None, Parameter(metavar="FILE|DIGEST", help="What the reviewer made of it: that is what is approved.")
     ] = None,
-    digest: Digest = None,
-    seconds: Seconds = None,
+    said: Looked = LOOKED,
     options: Given,
 ) -> None:
     """Say that the output may stand; with --edited, as the reviewer changed it.
 
     Example: attorn review approve W-1 --comment "checked against the order" --as ana
     """
-    verdict: Verdict = "edited" if edited is not None else "approved"
-    extra: dict[str, Any] = {"items": _items(item), "seconds_spent": seconds}
-    await _judge(options, work, review, verdict, comment, digest, edited=edited, **extra)
+    await _judge(options, work, "edited" if edited is not None else "approved", said, edited=edited)
 
 
 @app.command
-async def send_back(
-    work: Work,
-    /,
-    *,
-    comment: Comment = None,
-    item: Items = None,
-    review: Review = None,
-    digest: Digest = None,
-    seconds: Seconds = None,
-    options: Given,
-) -> None:
+async def send_back(work: Work, /, *, said: Looked = LOOKED, options: Given) -> None:
     """Ask for changes: the work goes on, and comes back with a new output.
 
     Example: attorn review send-back W-1 --comment "the amount is wrong" --as ana
     """
-    extra: dict[str, Any] = {"items": _items(item), "seconds_spent": seconds}
-    await _judge(options, work, review, "changes_requested", comment, digest, **extra)
+    await _judge(options, work, "changes_requested", said)
 
 
 @app.command
-async def reject(
-    work: Work,
-    /,
-    *,
-    comment: Comment = None,
-    item: Items = None,
-    review: Review = None,
-    digest: Digest = None,
-    seconds: Seconds = None,
-    options: Given,
-) -> None:
+async def reject(work: Work, /, *, said: Looked = LOOKED, options: Given) -> None:
     """Say that the output may not stand.
 
     Example: attorn review reject W-1 --comment "not our customer" --as ana
     """
-    extra: dict[str, Any] = {"items": _items(item), "seconds_spent": seconds}
-    await _judge(options, work, review, "rejected", comment, digest, **extra)
+    await _judge(options, work, "rejected", said)
 
 
 @app.command
@@ -254,37 +247,36 @@ async def waive(
     /,
     *,
     authority: Annotated[Text, Parameter(help="On what ground the review is done without.")],
-    comment: Comment = None,
-    review: Review = None,
-    digest: Digest = None,
+    said: Said = SAID,
     options: Given,
 ) -> None:
     """Do without the review. The process's owner, admins, and whom an authority policy names may; it stays visible.
 
     Example: attorn review waive W-1 --authority "customer agreed in writing" --as ana
     """
-    await _judge(options, work, review, "waived", comment, digest, authority=authority)
+    await _judge(options, work, "waived", said, authority=authority)
 
 
 async def _judge(
-    options: Given, work: str, review: str | None, verdict: Verdict, comment: str | None, digest: str | None,
-    *, edited: str | None = None, **extra: Any,
-) -> None:  # fmt: skip
+    options: Given, work: str, verdict: Verdict, said: Said, *, edited: str | None = None, authority: str | None = None
+) -> None:
     async with connected(options) as attorn:
-        id = await _waiting(attorn, work, review)
+        id = await _waiting(attorn, work, said.review)
         asked = (await folded(attorn, work)).reviews[id].request
         new = Output(output_id=asked.output_id, name=asked.output_id, dig=digest_of(edited)) if edited else None
-        said = {
+        judged: dict[str, Any] = {
             "work_id": work,
             "review_id": id,
             "output_id": asked.output_id,
-            "output_dig": digest_of(digest) if digest is not None else asked.output_dig,
+            "output_dig": digest_of(said.digest) if said.digest is not None else asked.output_dig,
             "verdict": verdict,
-            "comment": comment,
+            "comment": said.comment,
             "new_output": new,
-            **extra,
+            "authority": authority,
         }
-        await tell(attorn, command(ReviewWork, said), id=id)
+        if isinstance(said, Looked):
+            judged |= {"items": _items(said.item), "seconds_spent": said.seconds}
+        await tell(attorn, command(ReviewWork, judged), id=id)
 
 
 async def _reviews(attorn: Attorn, works: list[str]) -> AsyncIterator[dict[str, Any]]:

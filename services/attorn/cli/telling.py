@@ -1,4 +1,7 @@
-"""What is said after a command: the receipt and, to a person, how the work item stands now."""
+"""What is said after a command: the receipt and, to a person, how the work item stands now.
+
+Whatever is asked of the views next, by this command or by another one, they know of what was recorded here.
+"""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -16,7 +19,8 @@ async def tell(attorn: Attorn, command: "Command", *, id: str | None = None) -> 
     """Carry out a command about a work item, and say what came of it; `id` names what it was about, if not the item."""
     receipt = await attorn.tell(command)
     work = receipt.stream.partition("/")[2]
-    item = await _item(attorn, work, receipt.position) if attorn.options.output == "table" else None
+    # Also where nobody reads the sentence: who has the receipt reads what they wrote.
+    item = await _item(attorn, work, receipt.position)
     write_one(attorn.options, receipt, lambda: _lines(receipt, item, id), id=id or work)
     return receipt
 
@@ -25,17 +29,28 @@ async def tell_plainly(attorn: Attorn, command: "Command", what: str) -> None:
     """Carry out a command about something else; `what` says, to a person, what is so now."""
     receipt = await attorn.tell(command)
     id = receipt.stream.partition("/")[2]
+    await seen(attorn, receipt.position)
     write_one(attorn.options, receipt, lambda: (f"{what} (position {receipt.position})",), id=id)
 
 
+async def seen(attorn: Attorn, position: int) -> None:
+    """Wait until the views are at `position`, as long as they may take."""
+    await _asked(attorn, "policies", limit=1, wait_for=position)
+
+
 async def _item(attorn: Attorn, work: str, position: int) -> dict[str, Any] | None:
+    found = await _asked(attorn, "work", work=work, wait_for=position)
+    return found.get("item") if found is not None else None
+
+
+async def _asked(attorn: Attorn, question: str, **parameters: Any) -> dict[str, Any] | None:
     try:
-        found: dict[str, Any] = await attorn.ask("work", work=work, wait_for=position)
+        found: dict[str, Any] = await attorn.ask(question, **parameters)
     except Failed as failed:
         if failed.code not in (Exit.UNREACHABLE, Exit.TIMED_OUT):
             raise
         return None  # it is on the log; that the views are late, or down, is no reason to say otherwise
-    return found.get("item")
+    return found
 
 
 def _lines(receipt: "Receipt", item: dict[str, Any] | None, id: str | None) -> Iterator[str]:

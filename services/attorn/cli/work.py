@@ -6,13 +6,14 @@ from cyclopts import App, Group, Parameter
 
 from attorn.cli import board
 from attorn.cli.connect import connected
-from attorn.cli.errors import misused
+from attorn.cli.errors import misused, not_found
 from attorn.cli.inputs import command, digest_of, document, pairs
 from attorn.cli.options import (
     From,
     Given,
     Id,
     Ids,
+    Limit,
     Note,
     Position,
     Reason,
@@ -20,8 +21,10 @@ from attorn.cli.options import (
     Texts,
     When,
     Work,
+    as_of,
 )
 from attorn.cli.output import Column, facts, shown, write_list, write_one
+from attorn.cli.paging import listed, others
 from attorn.cli.state import folded
 from attorn.cli.telling import tell
 from attorn.contracts.accountability import OfferAccountability, TransferAccountability, TransferBasis
@@ -530,21 +533,16 @@ async def stack(work: Work, /, *, options: Given) -> None:
 
     Example: attorn work stack W-1
     """
-    from msgspec import to_builtins
-
-    from attorn.cli.people import directory
     from attorn.projections.stack import LAYERS
-    from attorn.projections.stack import stack as layers
 
     async with connected(options) as attorn:
-        state = await folded(attorn, work)
-        pinned = state.process
-        process = (await directory(attorn)).process(pinned.id, pinned.version) if pinned is not None else None
-    found = layers(state.definition, state.readied, process.definition_of_ready if process is not None else ())
-    told = {"work": work, **to_builtins(found)}
-    lines = [(layer, shown(told[layer]) or "nobody has said") for layer in LAYERS]
-    missing = shown(told["missing"]) or "nothing"
-    write_one(options, told, lambda: facts([*lines, ("missing", missing), ("clear", f"{found.clarity:.0%}")]), id=work)
+        found = await attorn.ask("stack", work=work)
+    if "stack" not in found:
+        raise not_found(found["problem"], "`attorn work ls` says what is")
+    told = {"work": work, **found["stack"]}
+    lines = {layer: shown(told[layer]) or "nobody has said" for layer in LAYERS}
+    more = {"missing": shown(told["missing"]) or "nothing", "clear": f"{told['clarity']:.0%}"}
+    write_one(options, told, lambda: facts([*lines.items(), *more.items()]), id=work)
 
 
 @app.command(group=SEEING)
@@ -554,21 +552,20 @@ async def context(
     *,
     execution: Annotated[Id | None, Parameter(help="Only what was known when this execution started.")] = None,
     position: Position = None,
+    limit: Limit = 100,
     options: Given,
 ) -> None:
     """List what those who work on it were given: by default up to now, and to anybody.
 
     Example: attorn work context W-1 --execution E-1
     """
-    from msgspec import to_builtins
-
-    from attorn.contracts import subjects
-    from attorn.projections.context import known, known_at_start
-
+    asked = {"work": work, "execution": execution, **as_of(None, None, position)}
     async with connected(options) as attorn:
-        events = await attorn.ledger.read(f"work/{subjects.token(work, 'WORK')}")
-    found = known_at_start(events, execution) if execution is not None else known(events, position)
-    write_list(options, to_builtins(found), CONTEXT, id="position", nothing="nothing was shared")
+        problem = (await attorn.ask("context", limit=1, **asked)).get("problem")
+        if problem:
+            raise not_found(problem, f"`attorn work timeline {work}` says what happened")
+        found, more = await listed(attorn, "context", "known", limit, **asked)
+    write_list(options, found, CONTEXT, id="position", nothing="nothing was shared", more=others(more))
 
 
 def _value(text: str) -> Any:

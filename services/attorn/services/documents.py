@@ -175,6 +175,11 @@ def _envelope() -> Document:
             "onbehalfof": {"type": "string", "description": "The human behind an agent's mandate.", **recorder},
             "severitynumber": {"enum": sorted(SEVERITY_NUMBERS.values()), **recorder},
             "severitytext": {"enum": list(SEVERITY_NUMBERS), **recorder},
+            "resubmittedby": {
+                "type": "string",
+                "description": "Who sent it again, in the name of its source, out of quarantine.",
+                **recorder,
+            },
         },
         "required": ["specversion", "id", "source", "type", "subject", "time", "data"],
         "propertyNames": {"pattern": "^[a-z0-9]{1,20}(?!\\n)$"},
@@ -312,7 +317,23 @@ def _facts(types: list[str]) -> tuple[Document, Document]:
             "messages": {"quarantined": _ref("messages", "quarantined")},
         },
     }
+    channels["resubmit"] = {
+        "address": "attorn.resubmit.{participant}.{number}",
+        "summary": "Send again what is in quarantine, in the name of its source: as it was, or mended.",
+        "description": (
+            "For whoever runs attorn. An empty body is the message as it was; anything else is sent in its place. "
+            "What is recorded says who sent it again, in `resubmittedby`."
+        ),
+        "parameters": {name: _ref("parameters", name) for name in ("participant", "number")},
+        "messages": {name: _ref("messages", name) for name in ("mended",)},
+    }
     operations = {
+        "resubmit": {
+            "action": "receive",
+            "channel": _ref("channels", "resubmit", of=""),
+            "summary": "Send a message in quarantine to the fact door again.",
+            "reply": _replied("fact.answer"),
+        },
         "fact": {
             "action": "receive",
             "channel": _ref("channels", "fact", of=""),
@@ -396,11 +417,14 @@ def _questions() -> tuple[Document, Document]:
 
 
 def _parameters() -> Document:
+    from attorn.services.query.item import QUESTIONS as OF_ITEMS  # all rules of work come with it
+
     return {
         "fact": {"description": "The third part of the event's type: `delegated` of attorn.work.delegated.v1."},
         "family": {"description": "The second part of the event's type: `work` of attorn.work.delegated.v1."},
         "id": {"description": "The id of the stream of events."},
         "kind": {"description": "The kind of the stream of events.", "enum": list(subjects.KINDS)},
+        "number": {"description": "The number of the message in quarantine.", "examples": ["3"]},
         "participant": {"description": "Who asks; the broker lets nobody else publish there.", "examples": ["ana"]},
         "process": {"description": "The process that the work is under, `-` for none.", "examples": ["refunds"]},
         "severity": {
@@ -408,7 +432,7 @@ def _parameters() -> Document:
             "enum": [*SEVERITY_NUMBERS, "-"],
         },
         "source": {"description": "The system that publishes; the broker lets nobody else.", "examples": ["shop"]},
-        "view": {"description": "The question.", "enum": [*sorted(QUESTIONS), "status"]},
+        "view": {"description": "The question.", "enum": [*sorted({*QUESTIONS, *OF_ITEMS}), "status"]},
         "work": {"description": "The work item.", "examples": ["W-1042"]},
     }
 
@@ -484,6 +508,13 @@ def _other_messages() -> Document:
             "headers": _ref("schemas", "ProblemHeaders"),
             "payload": _ref("schemas", "Problem"),
             "examples": [{"name": "refused", "headers": error, "payload": _builtins(msgspec.json.encode(refused))}],
+        },
+        "mended": {
+            "name": "mended",
+            "title": "Mended",
+            "summary": "What is sent in place of a message in quarantine; empty is the message as it was.",
+            "contentType": "application/octet-stream",
+            "payload": {"description": "A CloudEvent, an array of them, or nothing."},
         },
         "quarantined": {
             "name": "quarantined",

@@ -23,6 +23,7 @@ from attorn.services import health, metrics
 from attorn.services.about import About
 from attorn.services.directory import LiveDirectory
 from attorn.services.health import Check
+from attorn.services.ledger import probe
 from attorn.services.ledger.wire import Wire
 from attorn.services.measured import MeasuredLedger
 from attorn.services.relay.app import Progress
@@ -34,6 +35,9 @@ QUESTION = "services"
 
 CATCH_UP_S: Final = 1.0
 """How long the directory may take to have what is recorded now."""
+
+PROBE_S: Final = 1.0
+"""How long the log may take to refuse an append."""
 
 
 class RelayStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,11 +69,12 @@ class Standing:
     def __init__(self, ledger: MeasuredLedger, relay: Progress, about: Callable[[], About]) -> None:
         self._ledger, self._relay, self._about = ledger, relay, about
         self._directory: LiveDirectory | None = None
+        self._log: Wire | None = None
         self.checks: dict[str, Check] = {"start": self._started}
 
     def begin(self, directory: LiveDirectory, log: Wire, doors: Wire) -> None:
         """From here on it answers: over the connections `log`, on which it records, and `doors`, on which it hears."""
-        self._directory = directory
+        self._directory, self._log = directory, log
         self.checks |= {
             "log": health.round_trip(log),
             "doors": health.round_trip(doors),
@@ -112,7 +117,10 @@ class Standing:
         return None
 
     async def _appends(self) -> str | None:
-        return self._ledger.wrong
+        assert self._log is not None
+        # What went wrong a moment ago speaks first: a server that ran out of disk takes no append until it is started
+        # again, even when there is room once more.
+        return self._ledger.wrong or await probe.trouble(self._log, timeout=PROBE_S)
 
 
 @asynccontextmanager

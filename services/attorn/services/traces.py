@@ -1,7 +1,7 @@
 """Traces from the door to the view: W3C trace context in, spans out through OpenTelemetry, nothing at all when off.
 
-On when OTEL_TRACES_EXPORTER names an exporter that is installed: `console` always is, `otlp` comes with the package
-opentelemetry-exporter-otlp. The other variables of OpenTelemetry (OTEL_SERVICE_NAME, OTEL_EXPORTER_OTLP_ENDPOINT,
+On when OTEL_TRACES_EXPORTER names an exporter that is installed: `console` always is, `otlp` over HTTP comes with
+`pip install 'attorn[otlp]'`. The other variables of OpenTelemetry (OTEL_SERVICE_NAME, OTEL_EXPORTER_OTLP_ENDPOINT,
 OTEL_TRACES_SAMPLER, …) mean what they always mean. Off, an event carries the caller's own trace context on.
 """
 
@@ -27,6 +27,9 @@ log = logging.getLogger("attorn.traces")
 FINISH_S: Final = 1.0
 """How long the end of a process waits for an exporter, which may wait for somebody who is not there."""
 
+_OTLP: Final = {"http/protobuf": "otlp_proto_http", "grpc": "otlp_proto_grpc"}
+"""What the exporters of OTLP are installed as, by OTEL_EXPORTER_OTLP_PROTOCOL; the first is OpenTelemetry's default."""
+
 _TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -44,10 +47,12 @@ def configure(service: str) -> None:
     wanted = os.environ.get("OTEL_TRACES_EXPORTER") or "none"
     if wanted == "none" or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return
-    found = entry_points(group="opentelemetry_traces_exporter", name=wanted)
+    found = entry_points(group="opentelemetry_traces_exporter", name=_installed_as(wanted))
     if not found:
         installed = ", ".join(sorted({each.name for each in entry_points(group="opentelemetry_traces_exporter")}))
-        raise Unavailable(f"OTEL_TRACES_EXPORTER={wanted} is not installed; there is {installed or 'nothing'}, or none")
+        there_is = f"there is {installed or 'nothing'}, or none"
+        hint = "; pip install 'attorn[otlp]' brings it for http/protobuf" if wanted == "otlp" else ""
+        raise Unavailable(f"OTEL_TRACES_EXPORTER={wanted} is not installed; {there_is}{hint}")
     from opentelemetry.sdk.resources import SERVICE_NAME, Resource
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -57,6 +62,16 @@ def configure(service: str) -> None:
     provider.add_span_processor(BatchSpanProcessor(next(iter(found)).load()()))
     _tracing = _Tracing(provider, provider.get_tracer("attorn"))
     log.info("tracing", extra={"exporter": wanted, "service": named})
+
+
+def _installed_as(wanted: str) -> str:
+    if wanted != "otlp":
+        return wanted
+    said = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL")
+    protocol = said or next(iter(_OTLP))
+    if protocol not in _OTLP:
+        raise Unavailable(f"OTEL_EXPORTER_OTLP_PROTOCOL={protocol} is not one of {', '.join(_OTLP)}")
+    return _OTLP[protocol]
 
 
 def is_on() -> bool:

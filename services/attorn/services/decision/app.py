@@ -1,20 +1,14 @@
 """Decision commands arrive on NATS, are carried out, and are answered."""
 
-from typing import Final
+from typing import Final, get_args
 
 from faststream.nats import NatsBroker
 
-from attorn.contracts.decision import AnswerRecommendation, MakeDecision, MakeRecommendation, RequestDecision
 from attorn.services.command_door import Clock, serve
 from attorn.services.decision import model
 from attorn.services.transact import Streams
 
-COMMANDS: Final = (
-    MakeRecommendation,
-    AnswerRecommendation,
-    RequestDecision,
-    MakeDecision,
-)
+COMMANDS: Final = get_args(model.DecisionCommand)
 
 
 def build(broker: NatsBroker, streams: Streams, clock: Clock) -> None:

@@ -1,15 +1,14 @@
 """Dependency commands arrive on NATS, are carried out, and are answered."""
 
-from typing import Final
+from typing import Final, get_args
 
 from faststream.nats import NatsBroker
 
-from attorn.contracts.dependency import AddDependency, BlockWork, BreakDependency, SatisfyDependency, UnblockWork
 from attorn.services.command_door import Clock, serve
 from attorn.services.dependency import model
 from attorn.services.transact import Streams
 
-COMMANDS: Final = (AddDependency, BlockWork, BreakDependency, SatisfyDependency, UnblockWork)
+COMMANDS: Final = get_args(model.DependencyCommand)
 
 
 def build(broker: NatsBroker, streams: Streams, clock: Clock) -> None:

@@ -1,35 +1,14 @@
 """Escalation commands arrive on NATS, are carried out, and are answered."""
 
-from typing import Final
+from typing import Final, get_args
 
 from faststream.nats import NatsBroker
 
-from attorn.contracts.escalation import (
-    AcknowledgeEscalation,
-    AdvanceEscalation,
-    AnswerEscalation,
-    CancelEscalation,
-    EscalateWork,
-    ReassignEscalation,
-    ReopenEscalation,
-    ResolveEscalation,
-    UnacknowledgeEscalation,
-)
 from attorn.services.command_door import Clock, serve
 from attorn.services.escalation import model
 from attorn.services.transact import Streams
 
-COMMANDS: Final = (
-    EscalateWork,
-    AcknowledgeEscalation,
-    UnacknowledgeEscalation,
-    AdvanceEscalation,
-    ReassignEscalation,
-    AnswerEscalation,
-    ResolveEscalation,
-    CancelEscalation,
-    ReopenEscalation,
-)
+COMMANDS: Final = get_args(model.EscalationCommand)
 
 
 def build(broker: NatsBroker, streams: Streams, clock: Clock) -> None:

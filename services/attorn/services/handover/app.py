@@ -1,15 +1,14 @@
 """Handover commands arrive on NATS, are carried out, and are answered."""
 
-from typing import Final
+from typing import Final, get_args
 
 from faststream.nats import NatsBroker
 
-from attorn.contracts.handover import AcceptHandover, DeclineHandover, OfferHandover
 from attorn.services.command_door import Clock, serve
 from attorn.services.handover import model
 from attorn.services.transact import Streams
 
-COMMANDS: Final = (AcceptHandover, DeclineHandover, OfferHandover)
+COMMANDS: Final = get_args(model.HandoverCommand)
 
 
 def build(broker: NatsBroker, streams: Streams, clock: Clock) -> None:
