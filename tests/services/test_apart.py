@@ -81,7 +81,7 @@ async def test_two_processes_make_of_a_log_what_one_makes_of_it(fresh_nats: Brok
         await provision(nc)
         last = await record(ledger, 1, 30)
         projector = await open_views(ledger, path, compose.views, filled(fresh_nats.url))
-        assert [view.NAME for view in projector.store.missing] == ["findings"]
+        assert [view.NAME for view in projector.store.missing] == [*sorted(apart.VIEWS)]
 
         async with following(projector):
             await whole(projector, last)
@@ -131,10 +131,12 @@ async def test_a_child_that_fails_leaves_views_that_are_missing(fresh_nats: Brok
             await until(is_begun)
             assert nobody.pid is not None
             os.kill(nobody.pid, signal.SIGKILL)
-            with pytest.raises(Unavailable, match="the process that folds findings ended with status -9"):
+            with pytest.raises(
+                Unavailable, match="the process that folds activity, controls, findings ended with status -9"
+            ):
                 await asyncio.wait_for(asyncio.shield(task), 10)
         projector = await open_views(ledger, path, compose.views, filled(fresh_nats.url))
-        assert [view.NAME for view in projector.store.missing] == ["findings"] and projector.filling is None
+        assert [view.NAME for view in projector.store.missing] == [*sorted(apart.VIEWS)] and projector.filling is None
         projector.close()
 
 

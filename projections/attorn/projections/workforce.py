@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from attorn.contracts.policy import PolicyPublished
-from attorn.projections.directory import NOW, AsOf, Deployment, Directory, Fact, Participant
+from attorn.projections.directory import NOW, AsOf, Departure, Deployment, Directory, Fact, Participant
 from attorn.projections.ladder import Step, climb, reached
 
 
@@ -61,31 +61,34 @@ def line(directory: Directory, id: str, asof: AsOf = NOW) -> Line:
     An agent or a system that reports to nobody reports to its sponsor; whoever left is passed over for their successor,
     else for their own superior.
     """
-    path, passed = list[str](), set[str]()
+    here, passed = list[Participant](), set[str]()
     current: str | None = id
     problem: str | None = None
     last: Participant | None = None
+    departure: Departure | None = None
     while current is not None:
         who = directory.participants.get(current)
-        if who is None or directory.kind(current, asof) is None:
+        if who is None or not asof.knows(who.stamp):
             problem = f"{current} is not registered"
             break
         if current in passed:
             problem = f"the line above {id} leads back to {current}"
             break
         passed.add(current)
-        if directory.is_here(current, asof):
-            path.append(current)
-        last, current = who, _superior(directory, who, asof)
-    if problem is None and last is not None and not directory.is_person(last.id, asof):
-        problem = f"{last.id} {_state(directory, last, asof)}, and reports to nobody"
-    above = path[1:] if path[:1] == [id] and (len(path) > 1 or directory.kind(id, asof) != "human") else path
-    person = next((each for each in above if directory.is_person(each, asof)), None)
-    return Line(path=tuple(path), person=person, problem=problem)
+        departure = directory.departure(current, asof)
+        if departure is None:
+            here.append(who)
+        last, current = who, _superior(who, departure, asof)
+    if problem is None and last is not None and (last.kind != "human" or departure is not None):
+        state = f"is of kind {last.kind}" if departure is None else "has left"
+        problem = f"{last.id} {state}, and reports to nobody"
+    # Who reports to nobody, and is a person, is the one to ask.
+    above = here[1:] if here and here[0].id == id and (len(here) > 1 or here[0].kind != "human") else here
+    person = next((each.id for each in above if each.kind == "human"), None)
+    return Line(path=tuple(each.id for each in here), person=person, problem=problem)
 
 
-def _superior(directory: Directory, who: Participant, asof: AsOf) -> str | None:
-    departure = directory.departure(who.id, asof)
+def _superior(who: Participant, departure: Departure | None, asof: AsOf) -> str | None:
     if departure is not None and departure.successor is not None:
         return departure.successor
     superior = _last(who.superiors, asof)
@@ -94,10 +97,6 @@ def _superior(directory: Directory, who: Participant, asof: AsOf) -> str | None:
 
 def _last(facts: tuple[Fact[str | None], ...], asof: AsOf) -> str | None:
     return next((fact.value for fact in reversed(facts) if asof.covers(fact.stamp)), None)
-
-
-def _state(directory: Directory, who: Participant, asof: AsOf) -> str:
-    return f"is of kind {who.kind}" if directory.is_here(who.id, asof) else "has left"
 
 
 # ---- who works where

@@ -2,7 +2,7 @@
 
     python -m attorn.services.projector.apart --nats-url URL --views FILE --until POSITION VIEW…
 
-The views of `VIEWS` take about as long to fold as all the others together. So where a file of views is made from
+The views of `VIEWS` take as long to fold as all the others together. So where a file of views is made from
 nothing and the log is long, the projector leaves them out, and has a child fold them into `<file>.apart`, from the
 first event on to where the log ends just then. Both are there at about the same time; then the rows are copied, and the
 child's file is removed. A projector that dies before finds those views missing when it is back, and makes a new file.
@@ -27,7 +27,9 @@ from attorn.services.supervise import beside
 
 log = logging.getLogger("attorn.projector")
 
-VIEWS: Final = frozenset({"findings"})
+VIEWS: Final = frozenset({"activity", "controls", "findings"})
+"""Such that they take a little longer than all the others, whose indexes are made meanwhile."""
+
 EVENTS_MIN: Final = 20_000
 """Of fewer events a second process does not pay: they are folded by the time that it has begun."""
 

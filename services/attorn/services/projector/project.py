@@ -165,8 +165,8 @@ class Projector:
                     if tell is not None and self.store.changes:
                         await tell(self.position, self.store.changes)
                     if not is_news and self.position >= self._head:
+                        await self._index()  # while another process still folds what it has to
                         await self._adopt()
-                        await self._index()
                     await give_way()
 
     async def until(self, position: int, timeout: float) -> None:
@@ -241,6 +241,7 @@ class Projector:
             self.store.adopt(self.filling.path)
             await self.filling.end()
             self.filling = None
+            await self._index()
 
     async def _index(self) -> None:
         # Like a long question, it keeps the file from being replaced.
