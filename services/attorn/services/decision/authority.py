@@ -9,6 +9,7 @@ from attorn.contracts.decision import DecisionRequested
 from attorn.contracts.ids import Money
 from attorn.contracts.policy import AuthorityLimit
 from attorn.projections.directory import Directory
+from attorn.projections.workforce import line
 from attorn.services import expressions
 from attorn.services.delegation.occasion import of_work
 from attorn.services.work.state import Work
@@ -44,12 +45,9 @@ def next_above(
     work: Work, asked: DecisionRequested, amount: Money | None, who: str, at: datetime, directory: Directory
 ) -> str | None:
     """The first person above `who` on the org chart who may decide it; None when the chart ends before."""
-    seen, above = {who}, _superior(who, directory)
-    while above is not None and above not in seen:
-        if directory.is_person(above) and beyond(work, asked, amount, above, at, directory) is None:
+    for above in line(directory, who).path:
+        if above != who and directory.is_person(above) and beyond(work, asked, amount, above, at, directory) is None:
             return above
-        seen.add(above)
-        above = _superior(above, directory)
     return None
 
 
@@ -91,10 +89,3 @@ def _holds(
         "currency": amount.currency if amount is not None else None,
     }
     return expressions.evaluate(limit.when, {"work": of_work(work), "decision": decision, "at": at}).holds is True
-
-
-def _superior(who: str, directory: Directory) -> str | None:
-    """Whom somebody reports to, or an agent its sponsor; whoever succeeded them where they have left."""
-    found = directory.participants.get(who)
-    above = (found.reports_to or found.sponsor) if found is not None else None
-    return above if above is None or directory.is_person(above) else directory.successor(above)
