@@ -1,15 +1,14 @@
 """Claim commands arrive on NATS, are carried out, and are answered."""
 
-from typing import Final
+from typing import Final, get_args
 
 from faststream.nats import NatsBroker
 
-from attorn.contracts.claim import AcquireClaim, ReleaseClaim, RenewClaim, RevokeClaim
 from attorn.services.claim import model
 from attorn.services.command_door import Clock, serve
 from attorn.services.transact import Streams
 
-COMMANDS: Final = (AcquireClaim, ReleaseClaim, RenewClaim, RevokeClaim)
+COMMANDS: Final = get_args(model.ClaimCommand)
 
 
 def build(broker: NatsBroker, streams: Streams, clock: Clock) -> None:

@@ -319,7 +319,7 @@ def _check_start(work: Work, data: ExecutionStarted, event: Event, directory: Di
     if id is None:
         held = work.mandate(executor, event.time)
         if held is not None:
-            yield from _check_under(work, held, event, directory)
+            yield from _check_under(work, work.lineage(held.terms.delegation_id), event, directory)
         elif directory.kind(executor) == "agent":
             yield _undelegated(executor, event)
         return
@@ -328,14 +328,13 @@ def _check_start(work: Work, data: ExecutionStarted, event: Event, directory: Di
         detail = f"{id} is no delegation of {event.subject} to {executor}"
         yield Breach(rule="undelegated-execution", detail=detail, field="data.delegation_id")
     else:
-        yield from _check_under(work, held, event, directory)
+        yield from _check_under(work, work.lineage(held.terms.delegation_id), event, directory)
 
 
-def _check_under(work: Work, held: Delegation, event: Event, directory: Directory) -> Iterator[Breach]:
+def _check_under(work: Work, chain: Sequence[Delegation], event: Event, directory: Directory) -> Iterator[Breach]:
     """Whether anything may still be done under a delegation, and all that it descends from."""
-    chain = work.lineage(held.terms.delegation_id)
-    for each in chain:
-        yield from _not_live(work, each, event, directory)
+    for held in chain:
+        yield from _not_live(work, held, event, directory)
     yield from _check_spending(work, chain, event)
     yield from _check_unmet(work, chain, event)
 
@@ -456,10 +455,7 @@ def _check_result(work: Work, done: WorkExecuted, event: Event, directory: Direc
             yield _undelegated(running.executor, event)
         return
     chain = work.lineage(running.delegation_id)
-    for held in chain:
-        yield from _not_live(work, held, event, directory)
-    yield from _check_spending(work, chain, event)
-    yield from _check_unmet(work, chain, event)
+    yield from _check_under(work, chain, event, directory)
     names = {output.name for output in done.outputs} | {output.output_id for output in done.outputs}
     for expected in chain[0].terms.expected_outputs if chain else ():
         if expected.required and expected.name not in names:

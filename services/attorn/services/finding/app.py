@@ -1,11 +1,10 @@
 """What people decide about findings arrives on NATS; that there is such a finding is derived from the log first."""
 
 from contextlib import aclosing
-from typing import Final
+from typing import Final, get_args
 
 from faststream.nats import NatsBroker
 
-from attorn.contracts.finding import AcceptFinding, DismissFinding, RemediateFinding
 from attorn.contracts.refusal import Breach, Refused
 from attorn.projections import directory, relations
 from attorn.projections.directory import Directory
@@ -14,7 +13,7 @@ from attorn.services.finding import model
 from attorn.services.relations import RULES as RELATED
 from attorn.services.transact import Command, Streams
 
-COMMANDS: Final = (AcceptFinding, RemediateFinding, DismissFinding)
+COMMANDS: Final = get_args(model.FindingCommand)
 
 _ELSEWHERE: Final = frozenset({"conflict"})
 """Findings that no stream by itself yields: that an id was used twice is known by looking at all of them."""
@@ -31,7 +30,7 @@ async def require(streams: Streams, command: Command) -> None:
     It is derived here once more, as of its own position: whoever decides about what is not there has mistyped it.
     """
     body = command.body
-    assert isinstance(body, AcceptFinding | RemediateFinding | DismissFinding)
+    assert isinstance(body, model.FindingCommand)
     rule, _, place = body.finding_id.partition("@")
     recorded = await streams.ledger.read(command.stream)
     found = next((each for each in recorded if each.position == int(place)), None)
