@@ -213,6 +213,8 @@ class Directory(msgspec.Struct):
         # Most events are about none of it, and to look here is cheaper than to ask.
         if event.data.__class__ in RELATING or event.sequence == FIRST:
             self.relations.evolve(recorded)
+        if event.data.__class__ not in REVIEWED and event.subject.startswith("work/"):
+            return
         kind, _, id = event.subject.partition("/")
         if event.data.__class__ in REVIEWED and self.hears(event):
             # The first registration stands, and with it the room that it said.

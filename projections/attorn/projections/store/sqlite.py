@@ -346,8 +346,9 @@ class SQLiteViews:
             for one in found:
                 at.setdefault(one[0].position, []).append((table, one))
         for recorded in page:
-            for table, one in at.get(recorded.position, ()):
-                table.fold((one,), self._failed)
+            if at:
+                for table, one in at.get(recorded.position, ()):
+                    table.fold((one,), self._failed)
             evolve(self.directory, recorded, self._poison)
 
     def _evolving(self, directory: Directory, page: Sequence[Recorded], found: Sequence[Touched]) -> Iterator[Touched]:

@@ -4,7 +4,7 @@ An execution may name the claim that it works under. When somebody has claimed t
 what comes late of it is refused; what is reported all the same is a finding. So is a change that was made already.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import msgspec
 
@@ -16,21 +16,18 @@ from attorn.projections.directory import Directory
 from attorn.services.work.state import Work
 
 
-def check(work: Work, event: Event, directory: Directory) -> Iterator[Breach]:
+def check(work: Work, event: Event, directory: Directory) -> Sequence[Breach]:
     """Whether what is done still counts, and was not done before."""
     match event.data:
-        case ExecutionStarted(claim_id=str(claim), fence=fence):
-            yield from _check_fence(claim, fence, directory)
         case ExecutionActionRecorded(execution_id=id) as action:
-            if id in work.fences:
-                yield from _check_fence(*work.fences[id], directory)
-            if action.side_effect:
-                yield from _check_once(work, action)
-        case OutputProduced(execution_id=str(id)) | WorkExecuted(execution_id=id):
-            if id in work.fences:
-                yield from _check_fence(*work.fences[id], directory)
+            stale = _stale(*work.fences[id], directory) if id in work.fences else ()
+            return (*stale, *_repeated(work, action)) if action.side_effect else stale
+        case ExecutionStarted(claim_id=str(claim), fence=fence):
+            return _stale(claim, fence, directory)
+        case OutputProduced(execution_id=str(id)) | WorkExecuted(execution_id=id) if id in work.fences:
+            return _stale(*work.fences[id], directory)
         case _:
-            pass
+            return ()
 
 
 def evolve(work: Work, event: Event) -> Work:
@@ -44,22 +41,24 @@ def evolve(work: Work, event: Event) -> Work:
             return work
 
 
-def _check_fence(claim: str, fence: int | None, directory: Directory) -> Iterator[Breach]:
-    stale = directory.relations.stale(claim, fence)
-    if stale is not None:
-        yield Breach(rule="stale-fence", detail=f"{stale}; claim it anew, and start again under that claim")
+def _stale(claim: str, fence: int | None, directory: Directory) -> Sequence[Breach]:
+    why = directory.relations.stale(claim, fence)
+    if why is None:
+        return ()
+    return (Breach(rule="stale-fence", detail=f"{why}; claim it anew, and start again under that claim"),)
 
 
-def _check_once(work: Work, action: ExecutionActionRecorded) -> Iterator[Breach]:
+def _repeated(work: Work, action: ExecutionActionRecorded) -> Sequence[Breach]:
     change = _change(action)
     before = work.changed.get(change) if change is not None else None
     if before == "succeeded":
         detail = f"{action.tool} was done with the same arguments before, and succeeded"
-        yield Breach(rule="duplicate-effort", detail=detail, field="data.args_dig")
     elif before == "failed" and action.idempotency_key is None:
         # Nobody knows how much of it was done; with a key of its own, whoever receives it does.
         detail = f"{action.tool} failed with the same arguments before; change them, or give an idempotency key"
-        yield Breach(rule="duplicate-effort", detail=detail, field="data.args_dig")
+    else:
+        return ()
+    return (Breach(rule="duplicate-effort", detail=detail, field="data.args_dig"),)
 
 
 def _change(action: ExecutionActionRecorded) -> str | None:

@@ -1,6 +1,6 @@
 """Delegation: entrusting somebody with part of the work, within bounds, and taking it back."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 
@@ -107,10 +107,10 @@ def decide(work: Work, command: DelegationCommand, context: Context) -> Sequence
             return [] if _status(work, id) == "expired" else [expired]
 
 
-def check(work: Work, event: Event, directory: Directory) -> Iterator[Breach]:
+def check(work: Work, event: Event, directory: Directory) -> Iterable[Breach]:
     """Which bounds `event` oversteps, and which rule of delegating it breaks."""
     rule = _CHECKS.get(type(event.data))
-    return rule(work, event.data, event, directory) if rule is not None else iter(())
+    return rule(work, event.data, event, directory) if rule is not None else ()
 
 
 def evolve(work: Work, event: Event) -> Work:
@@ -349,14 +349,13 @@ def _check_hand(
     data: ExecutionActionRecorded | ExecutionProgressed | ExecutionInputRequired | ExecutionAdapted | WorkExecuted,
     event: Event,
     directory: Directory,
-) -> Iterator[Breach]:
+) -> Sequence[Breach]:
     """An agent speaks for its own executions only; a person may report what anybody did."""
-    if event.authtype != "service_account":
-        return
     running = work.executions.get(data.execution_id)
-    if running is not None and event.authid != running.executor:
-        detail = f"execution {data.execution_id} is carried out by {running.executor}; {event.authid} has no part in it"
-        yield Breach(rule="undelegated-execution", detail=detail, field="data.execution_id")
+    if running is None or event.authtype != "service_account" or event.authid == running.executor:
+        return ()
+    detail = f"execution {data.execution_id} is carried out by {running.executor}; {event.authid} has no part in it"
+    return (Breach(rule="undelegated-execution", detail=detail, field="data.execution_id"),)
 
 
 def _not_live(work: Work, held: Delegation, event: Event, directory: Directory) -> Sequence[Breach]:
@@ -377,30 +376,31 @@ def _not_live(work: Work, held: Delegation, event: Event, directory: Directory) 
     return found
 
 
-def _check_action(work: Work, action: ExecutionActionRecorded, event: Event, directory: Directory) -> Iterator[Breach]:
+def _check_action(work: Work, action: ExecutionActionRecorded, event: Event, directory: Directory) -> Sequence[Breach]:
     """An action is within the delegation that it is done under, and within all that this one descends from."""
-    yield from _check_hand(work, action, event, directory)
+    found = [*_check_hand(work, action, event, directory)]
     running = work.executions.get(action.execution_id)
     if running is None:
-        return
+        return found
     if running.delegation_id is None:
         if directory.kind(running.executor) == "agent":
-            yield _undelegated(running.executor, event)
-        return
+            found.append(_undelegated(running.executor, event))
+        return found
     chain = work.lineage(running.delegation_id)
     for held in chain:
-        yield from _not_live(work, held, event, directory)
+        found += _not_live(work, held, event, directory)
         for detail, field in beyond(held.terms, action):
-            yield Breach(rule="delegation-violated", detail=detail, field=field)
+            found.append(Breach(rule="delegation-violated", detail=detail, field=field))
     asks = [held.terms.delegation_id for held in chain if held.terms.autonomy == "act_with_approval"]
     if asks and action.side_effect and not _is_approved(work, action.execution_id, running, directory):
         detail = (
             f"{action.tool} changes something, and {asks[0]} asks for approval before; "
             f"ask for an input of kind approval in {action.execution_id}"
         )
-        yield Breach(rule="approval-missing", detail=detail, field="data.side_effect")
-    yield from _check_spending(work, chain, event)
-    yield from _check_unmet(work, chain, event)
+        found.append(Breach(rule="approval-missing", detail=detail, field="data.side_effect"))
+    found += _check_spending(work, chain, event)
+    found += _check_unmet(work, chain, event)
+    return found
 
 
 def _is_approved(work: Work, id: str, running: Execution, directory: Directory) -> bool:
@@ -463,7 +463,7 @@ def _check_result(work: Work, done: WorkExecuted, event: Event, directory: Direc
             yield Breach(rule="delegation-violated", detail=detail, field="data.outputs")
 
 
-_CHECKS: Final[Mapping[type, Callable[[Work, Any, Event, Directory], Iterator[Breach]]]] = {
+_CHECKS: Final[Mapping[type, Callable[[Work, Any, Event, Directory], Iterable[Breach]]]] = {
     WorkDelegated: _check_grant,
     DelegationAccepted: _check_answer,
     DelegationDeclined: _check_answer,

@@ -1,6 +1,6 @@
 """Execution: somebody carries the work out; what they did, what they had to ask, how it ended."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 
@@ -84,10 +84,10 @@ def decide(work: Work, command: ExecutionCommand, context: Context) -> Sequence[
             return _execute(work, command, context)
 
 
-def check(work: Work, event: Event, directory: Directory) -> Iterator[Breach]:
+def check(work: Work, event: Event, directory: Directory) -> Iterable[Breach]:
     """Which rules of carrying work out `event` breaks."""
     rule = _CHECKS.get(type(event.data))
-    return rule(work, event.data, event, directory) if rule is not None else iter(())
+    return rule(work, event.data, event, directory) if rule is not None else ()
 
 
 def evolve(work: Work, event: Event) -> Work:
@@ -180,8 +180,8 @@ def _may_start(work: Work, executor: str, event: Event, directory: Directory) ->
 
 def _check_running(
     work: Work, data: ExecutionProgressed | ExecutionAdapted, event: Event, directory: Directory
-) -> Iterator[Breach]:
-    return iter(_not_running(work, data.execution_id))
+) -> Sequence[Breach]:
+    return _not_running(work, data.execution_id)
 
 
 def _not_running(work: Work, id: str) -> Sequence[Breach]:
@@ -198,13 +198,15 @@ def _not_running(work: Work, id: str) -> Sequence[Breach]:
     return (Breach(rule="execution-unknown", detail=detail, field="data.execution_id"),)
 
 
-def _check_action(work: Work, data: ExecutionActionRecorded, event: Event, directory: Directory) -> Iterator[Breach]:
-    """Whoever does it, with whatever mandate: what the definition leaves out is not done in this work."""
-    yield from _not_running(work, data.execution_id)
+def _check_action(work: Work, data: ExecutionActionRecorded, event: Event, directory: Directory) -> Iterable[Breach]:
+    found = _not_running(work, data.execution_id)
     excluded = work.definition.scope.excluded if work.definition is not None else ()
-    if not excluded:
-        return
-    for field, named in (("data.target", data.target), ("data.tool", data.tool)):
+    return (*found, *_outside(excluded, data)) if excluded else found
+
+
+def _outside(excluded: Sequence[str], action: ExecutionActionRecorded) -> Iterator[Breach]:
+    """Whoever does it, with whatever mandate: what the definition leaves out is not done in this work."""
+    for field, named in (("data.target", action.target), ("data.tool", action.tool)):
         if named and matches(named, excluded):
             detail = f"{named} is outside the scope of the work, which excludes {', '.join(excluded)}"
             yield Breach(rule="scope-exceeded", detail=detail, field=field)
@@ -286,7 +288,7 @@ def _not_asked(work: Work, executions: Sequence[str]) -> Iterator[Breach]:
             yield Breach(rule="escalation-due", detail=detail, field="data.execution_id")
 
 
-_CHECKS: Final[Mapping[type, Callable[[Work, Any, Event, Directory], Iterator[Breach]]]] = {
+_CHECKS: Final[Mapping[type, Callable[[Work, Any, Event, Directory], Iterable[Breach]]]] = {
     ExecutionStarted: _check_start,
     ExecutionActionRecorded: _check_action,
     ExecutionProgressed: _check_running,

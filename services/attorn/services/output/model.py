@@ -114,12 +114,15 @@ def evolve(work: Work, event: Event) -> Work:
 def declared(work: Work, output: Output) -> Mapping[str, dict[str, Any]]:
     """The schemas that an output has to be held against, by criterion, or by the delegation that expects it."""
     expected = [(d.terms.delegation_id, each) for d in work.delegations.values() for each in d.terms.expected_outputs]
+    criteria = work.definition.acceptance_criteria if work.definition is not None else ()
+    if not expected and not criteria:
+        return {}
     mine = [(id, each) for id, each in expected if each.name in (output.output_id, output.name)]
     found = {id: each.json_schema for id, each in mine if each.json_schema is not None}
     served = {criterion for _, each in expected for criterion in each.criteria}
     serves = {criterion for _, each in mine for criterion in each.criteria}
     is_json = output.media_type.partition(";")[0].strip().endswith(("/json", "+json"))
-    for criterion in work.definition.acceptance_criteria if work.definition is not None else ():
+    for criterion in criteria:
         # A criterion that some output is expected to serve is about that one; any other is about all that is JSON.
         about = criterion.id in serves if criterion.id in served else is_json
         if criterion.json_schema is not None and about:
@@ -246,7 +249,8 @@ def _check_sound(work: Work, made: Made, directory: Directory) -> Iterator[Breac
             why = f": {found.detail.rstrip('. ')}" if found.detail else ""
             detail = f"{id} as it is now was held against {criterion}, and failed{why}"
             yield Breach(rule="output-unsound", detail=detail, field="data.output_id")
-    for criterion in sorted(declared(work, made.output).keys() - _vouched(made, directory)):
+    wanted = declared(work, made.output)
+    for criterion in sorted(wanted.keys() - _vouched(made, directory)) if wanted else ():
         detail = f"{id} as it is now has not been held against the schema of {criterion}; validate it first"
         yield Breach(rule="output-unsound", detail=detail, field="data.output_id")
 

@@ -223,28 +223,30 @@ def decide(work: Work, command: WorkCommand, context: Context) -> Sequence[msgsp
             return [NoteAdded(text=command.text)]
 
 
-def check(work: Work, event: Event, directory: Directory) -> Iterator[Breach]:
+def check(work: Work, event: Event, directory: Directory) -> Sequence[Breach]:
     """Which rules of work itself `event` breaks."""
     data = event.data
+    found: list[Breach] = []
     if not work.life.state and not isinstance(data, WorkDefined):
-        yield Breach(rule="hidden-work", detail=f"{event.subject} is not defined")
-        yield Breach(rule="accountability-defaulted", detail=f"nobody is named to answer for {event.subject}")
+        detail = f"nobody is named to answer for {event.subject}"
+        found.append(Breach(rule="hidden-work", detail=f"{event.subject} is not defined"))
+        found.append(Breach(rule="accountability-defaulted", detail=detail))
     if not step(work.life, data).allowed:
         before = ", ".join(follows(data))
         detail = f"{event.subject} is {work.life.state or 'unknown'}; {_fact(event)} follows only {before}"
-        yield Breach(rule="illegal-transition", detail=detail)
-
+        found.append(Breach(rule="illegal-transition", detail=detail))
     rule = _CHECKS.get(type(data))
     if rule is not None:
-        yield from rule(work, data, event, directory)
+        found += rule(work, data, event, directory)
     actor = event.authid or ""
     if type(data) in _MOVED_UNDER_A_MANDATE and directory.kind(actor) == "agent":
         if work.mandate(actor, event.time) is None:
             detail = f"{actor} is an agent and has no live delegation for {event.subject}; a person delegates it first"
-            yield Breach(rule="undelegated-execution", detail=detail)
+            found.append(Breach(rule="undelegated-execution", detail=detail))
         elif directory.is_suspended(actor, work.scope):
             detail = f"{actor} is suspended; what it was entrusted with rests until it is resumed"
-            yield Breach(rule="delegation-violated", detail=detail)
+            found.append(Breach(rule="delegation-violated", detail=detail))
+    return found
 
 
 def evolve(work: Work, event: Event) -> Work:
