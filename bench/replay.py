@@ -100,15 +100,16 @@ async def fold(url: str, path: Path, *, dissect: bool) -> dict[str, Any]:
     nc = await connection.connect(url, "bench projector")
     own, begun = time.process_time(), time.perf_counter()
     # To see where the time goes, all of it is spent in one process.
-    fill = None if dissect else partial(apart.filling, url)
-    projector = await open_views(JetStreamLedger(nc), path, compose.views, fill)
+    ledger = JetStreamLedger(nc)
+    fill = None if dissect else partial(apart.filling, ledger, url)
+    projector = await open_views(ledger, path, compose.views, fill)
     if dissect:
         _dissect(projector.store, parts)
     head = await projector.ledger.last()
     following = asyncio.create_task(projector.follow())
-    reached = asyncio.create_task(projector.until(head, 3_600))
-    await asyncio.wait((following, reached), return_when=asyncio.FIRST_COMPLETED)
-    await projector.indexed()
+    whole = asyncio.create_task(projector.whole())
+    await asyncio.wait((following, whole), timeout=3_600, return_when=asyncio.FIRST_COMPLETED)
+    assert whole.done() and not projector.store.missing, "the views are not whole"
     seconds, own = time.perf_counter() - begun, time.process_time() - own
     if following.done():
         following.result()

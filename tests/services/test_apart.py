@@ -11,12 +11,12 @@ import pytest
 
 import sample_log as sample
 from attorn.contracts.envelope import Recorded
-from attorn.contracts.ledger import Append
-from attorn.contracts.refusal import Unavailable
+from attorn.contracts.ledger import Append, Ledger
 from attorn.projections import findings
 from attorn.projections.directory import Directory
 from attorn.projections.store.sqlite import MEMORY, SQLiteViews
 from attorn.services.ledger.jetstream import JetStreamLedger
+from attorn.services.ledger.memory import MemoryLedger
 from attorn.services.projector import apart, compose
 from attorn.services.projector.project import Fill, Projector, open_views
 from attorn.services.projector.rebuild import Kind, rebuild, verify
@@ -30,9 +30,9 @@ pytest_plugins = ["broker"]
 STREAMS = 25
 
 
-def filled(url: str) -> Fill:
+def filled(ledger: Ledger, url: str) -> Fill:
     """As `apart.filling`, however short the log is."""
-    return lambda path, head: apart.Filling(url, f"{path}.apart", head, apart.VIEWS)
+    return lambda path, head: apart.Filling(ledger, url, f"{path}.apart", head, apart.VIEWS)
 
 
 async def record(ledger: JetStreamLedger, first: int, last: int) -> int:
@@ -65,26 +65,17 @@ async def following(projector: Projector) -> AsyncIterator[asyncio.Task[None]]:
         projector.close()
 
 
-async def whole(projector: Projector, position: int) -> None:
-    """Return when the views are at that position, all of them."""
-
-    async def is_whole() -> bool:
-        return not projector.store.missing
-
-    await projector.until(position, 10)
-    await until(is_whole)
-
-
 async def test_two_processes_make_of_a_log_what_one_makes_of_it(fresh_nats: Broker, tmp_path: Path) -> None:
     path = tmp_path / "views.sqlite"
     async with sample.connected(fresh_nats.url) as (nc, ledger):
         await provision(nc)
         last = await record(ledger, 1, 30)
-        projector = await open_views(ledger, path, compose.views, filled(fresh_nats.url))
+        projector = await open_views(ledger, path, compose.views, filled(ledger, fresh_nats.url))
         assert [view.NAME for view in projector.store.missing] == [*sorted(apart.VIEWS)]
 
         async with following(projector):
-            await whole(projector, last)
+            await asyncio.wait_for(projector.whole(), 10)
+            assert projector.position == last
             assert digests(projector.store) == await folded_at_once(ledger)
             with projector.reading() as (rows, _):
                 assert len(findings.found(rows, "work/W-7")) > 29
@@ -105,9 +96,10 @@ async def test_they_are_folded_anew_by_two_processes_too(
     async with sample.connected(fresh_nats.url) as (nc, ledger):
         await provision(nc)
         last = await record(ledger, 1, 30)
-        projector = await open_views(ledger, tmp_path / "views.sqlite", compose.views, filled(fresh_nats.url))
+        projector = await open_views(ledger, tmp_path / "views.sqlite", compose.views, filled(ledger, fresh_nats.url))
         async with following(projector):
-            await whole(projector, last)
+            await asyncio.wait_for(projector.whole(), 10)
+            assert projector.position == last
             job = Job(kind=kind, started_at=sample.AT)
             await again(projector, job)
             assert len(job.views) == 12 and all(found.equal for found in job.views)
@@ -115,29 +107,49 @@ async def test_they_are_folded_anew_by_two_processes_too(
         assert [file.name for file in tmp_path.glob("views*")] == ["views.sqlite"]
 
 
-async def test_a_child_that_fails_leaves_views_that_are_missing(fresh_nats: Broker, tmp_path: Path) -> None:
+@pytest.mark.parametrize("harm", [signal.SIGKILL, signal.SIGSTOP])
+async def test_what_a_child_leaves_undone_is_done_here(
+    harm: signal.Signals, fresh_nats: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apart, "STALLED_S", 0.5)
     path = tmp_path / "views.sqlite"
     async with sample.connected(fresh_nats.url) as (nc, ledger):
         await provision(nc)
-        await record(ledger, 1, 30)
+        last = await record(ledger, 1, 30)
         # Where no log is, it waits for ever.
-        nobody = apart.Filling("nats://127.0.0.1:1", f"{path}.apart", 30 * STREAMS, apart.VIEWS)
-        projector = await open_views(ledger, path, compose.views, lambda path, head: nobody)
+        filling = apart.Filling(ledger, "nats://127.0.0.1:1", f"{path}.apart", last, apart.VIEWS)
+        projector = await open_views(ledger, path, compose.views, lambda path, head: filling)
 
         async def is_begun() -> bool:
-            return nobody.pid is not None
+            return filling.pid is not None
 
-        async with following(projector) as task:
+        async with following(projector):
             await until(is_begun)
-            assert nobody.pid is not None
-            os.kill(nobody.pid, signal.SIGKILL)
-            with pytest.raises(
-                Unavailable, match="the process that folds activity, controls, findings ended with status -9"
-            ):
-                await asyncio.wait_for(asyncio.shield(task), 10)
-        projector = await open_views(ledger, path, compose.views, filled(fresh_nats.url))
-        assert [view.NAME for view in projector.store.missing] == [*sorted(apart.VIEWS)] and projector.filling is None
+            assert filling.pid is not None
+            os.kill(filling.pid, harm)
+            await asyncio.wait_for(projector.whole(), 10)
+            assert digests(projector.store) == await folded_at_once(ledger)
+            await projector.until(await record(ledger, 31, 32), 10)
+        assert [file.name for file in tmp_path.glob("views*")] == ["views.sqlite"]
+
+
+async def test_a_projector_that_dies_meanwhile_leaves_views_that_are_missing_and_no_other_file(
+    fresh_nats: Broker, tmp_path: Path
+) -> None:
+    path = tmp_path / "views.sqlite"
+    async with sample.connected(fresh_nats.url) as (nc, ledger):
+        await provision(nc)
+        last = await record(ledger, 1, 30)
+        projector = await open_views(ledger, path, compose.views, filled(ledger, fresh_nats.url))
+        projector.store.apply(await sample.everything(ledger))
         projector.close()
+        for left in (".apart", ".apart-wal", ".next.apart"):
+            Path(f"{path}{left}").touch()
+        projector = await open_views(ledger, path, compose.views, filled(ledger, fresh_nats.url))
+        assert [view.NAME for view in projector.store.missing] == [*sorted(apart.VIEWS)]
+        assert projector.filling is None and projector.position == last
+        projector.close()
+        assert [file.name for file in tmp_path.glob("views*")] == ["views.sqlite"]
 
 
 async def test_a_file_of_another_position_is_not_adopted(tmp_path: Path) -> None:
@@ -154,4 +166,5 @@ async def test_a_file_of_another_position_is_not_adopted(tmp_path: Path) -> None
 
 
 def test_a_short_log_is_folded_by_one_process(tmp_path: Path) -> None:
-    assert apart.filling("nats://127.0.0.1:1", str(tmp_path / "views.sqlite"), apart.EVENTS_MIN - 1) is None
+    path, short = str(tmp_path / "views.sqlite"), apart.EVENTS_MIN - 1
+    assert apart.filling(MemoryLedger(), "nats://127.0.0.1:1", path, short) is None

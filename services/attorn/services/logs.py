@@ -54,6 +54,7 @@ def configure(format: str | None = None, level: int = logging.INFO) -> None:
     format = format if format is not None else os.environ.get("ATTORN_LOG_FORMAT") or "text"
     if format not in FORMATS:
         raise Unreadable(f"{format!r} is not one of {', '.join(FORMATS)}", field)
+    os.environ["ATTORN_LOG_FORMAT"] = format  # a process that this one starts writes as it does
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if format == "json" else _Text("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=level, handlers=[handler], force=True)

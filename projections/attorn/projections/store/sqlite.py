@@ -104,7 +104,7 @@ class SQLiteViews:
         self._unwritten_bytes = 0
         self._poison: list[Poison] = []
         self._told: list[Poison] = []
-        self._indexing: sqlite3.Connection | None = None
+        self._writing: sqlite3.Connection | None = None
         # Who sets it to a list finds there, after each page, the rows that the page has changed, view by view.
         self.changes: list[tuple[View, list[tuple[Any, Any]]]] | None = None
 
@@ -168,23 +168,25 @@ class SQLiteViews:
     def adopt(self, path: str) -> None:
         """Copy the views that are missing here from the file `path`, whose position must be this one, all or none.
 
-        Raises AssertionError, with nothing done, when it is at another position or lacks one of them.
+        Let no page be applied meanwhile; another thread may do it, when what is folded is written. Raises
+        AssertionError, with nothing done, when the file is at another position or lacks one of them.
         """
-        self.write()
         adopted = [Table(view) for view in self.missing]
         names = [table.view.NAME for table in adopted]
-        with self._database.attached(path) as other:
-            there = self._database.fetch(f"SELECT notification_id, sha256 FROM {other}.tracking, {other}.tip")
-            assert there == self._database.fetch("SELECT notification_id, sha256 FROM tracking, tip"), there
-            with self._database.transaction() as cursor:
-                for table in adopted:
-                    cursor.execute(f"DROP TABLE IF EXISTS main.{table.name}")
-                    cursor.execute(table.create)
-                    cursor.execute(
-                        f"INSERT INTO main.{table.name} SELECT * FROM {other}.{table.name} ORDER BY {table.key}"
-                    )
-                marks = ", ".join("?" * len(names))
-                cursor.execute(f"INSERT INTO main.poison SELECT * FROM {other}.poison WHERE view IN ({marks})", names)
+        with self._beside() as connection:
+            connection.execute("ATTACH DATABASE ? AS apart", (path,))
+            at = "SELECT notification_id, sha256 FROM {0}.tracking, {0}.tip"
+            there, here = (connection.execute(at.format(name)).fetchall() for name in ("apart", "main"))
+            assert there == here, (there, here)
+            connection.execute("BEGIN IMMEDIATE")
+            for table in adopted:
+                connection.execute(f"DROP TABLE IF EXISTS main.{table.name}")
+                connection.execute(table.create)
+                copied = f"SELECT * FROM apart.{table.name} ORDER BY {table.key}"
+                connection.execute(f"INSERT INTO main.{table.name} {copied}")
+            marks = ", ".join("?" * len(names))
+            connection.execute(f"INSERT INTO main.poison SELECT * FROM apart.poison WHERE view IN ({marks})", names)
+            connection.execute("COMMIT")
         self._tables = [*self._tables, *adopted]
         self._arrange()
         self.missing = ()
@@ -200,14 +202,21 @@ class SQLiteViews:
                 for statement in statements:
                     cursor.execute(statement)
             return
-        self._indexing = connection = sqlite3.connect(self.path, isolation_level=None, timeout=60)
+        with self._beside() as connection:
+            for statement in statements:
+                connection.execute(statement)
+
+    @contextmanager
+    def _beside(self) -> Iterator[sqlite3.Connection]:
+        """A connection of its own, for a thread that writes while nothing is folded; `interrupt` ends what it does."""
+        assert self.path != MEMORY, "a database in memory has one connection"
+        self._writing = connection = sqlite3.connect(self.path, isolation_level=None, timeout=60)
         try:
             for setting in WRITING:
                 connection.execute(f"PRAGMA {setting}")
-            for statement in statements:
-                connection.execute(statement)
+            yield connection
         finally:
-            self._indexing = None
+            self._writing = None
             connection.close()
 
     @contextmanager
@@ -246,9 +255,9 @@ class SQLiteViews:
             return rows.tip
 
     def interrupt(self) -> None:
-        """End `index`, which runs in another thread; what is not made yet is made the next time."""
-        if self._indexing is not None:
-            self._indexing.interrupt()
+        """End `index` or `adopt`, which runs in another thread; what is not made yet is made the next time."""
+        if self._writing is not None:
+            self._writing.interrupt()
 
     def close(self) -> None:
         self.interrupt()

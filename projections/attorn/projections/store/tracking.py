@@ -60,21 +60,6 @@ class TrackedDatabase:
             rows: list[Sequence[Any]] = cursor.fetchall()
             return rows
 
-    @contextmanager
-    def attached(self, path: str) -> Iterator[str]:
-        """The name under which the tables of the database `path` are there while the block runs."""
-        name = "attached"
-        self._execute("ATTACH DATABASE ? AS attached", (path,))
-        try:
-            yield name
-        finally:
-            self._execute("DETACH DATABASE attached")
-
-    def _execute(self, statement: str, parameters: Sequence[Any] = ()) -> None:
-        # Outside of any transaction.
-        with self._datastore.get_connection(commit=False) as connection, connection.cursor() as cursor:
-            cursor.execute(statement, parameters)
-
     def checkpoint(self) -> bool:
         """Move the write-ahead log into the file, and empty it; False when a reader is in the way."""
         with self._datastore.get_connection(commit=False) as connection, connection.cursor() as cursor:

@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from time import time_ns
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar
@@ -24,7 +25,7 @@ from attorn.contracts.refusal import Unavailable
 from attorn.projections import relations
 from attorn.projections.directory import KINDS, Directory
 from attorn.projections.fold import View
-from attorn.projections.store.sqlite import MEMORY, Snapshot, SQLiteViews, evolve, take_over
+from attorn.projections.store.sqlite import MEMORY, Poison, Snapshot, SQLiteViews, evolve, remove, take_over
 from attorn.services import traces
 
 BATCH: Final = 1_000
@@ -102,6 +103,9 @@ async def open_views(ledger: Ledger, path: str | Path, compose: Compose, fill: F
     """
     directory = Directory()
     is_new = path != MEMORY and not Path(path).exists()
+    if path != MEMORY:
+        for left in (".apart", ".next", ".next.apart", ".verify", ".verify.apart"):
+            remove(f"{path}{left}")  # by a process that was killed
     filling = fill(str(path), await ledger.last()) if fill is not None and is_new else None
     apart = filling.views if filling is not None else ()
     # Indexes are made when the end of the log is reached: all at once they cost a third of what they do row by row.
@@ -136,6 +140,7 @@ class Projector:
         self._ahead: Sequence[Recorded] = ()
         self._moved = asyncio.Event()
         self._head = head
+        self._whole = asyncio.Event()
         self.fill = fill
         self.filling = filling
         self._turns = asyncio.Semaphore(LONG_QUESTIONS_MAX)
@@ -152,7 +157,7 @@ class Projector:
         """
         async with following(self.ledger, self.position) as pages, folded_apart(self.filling):
             if self.position >= self._head:
-                await self._index()
+                await self._complete()
             async for page in pages:
                 self._ahead = page.recorded
                 while self._ahead:
@@ -165,8 +170,7 @@ class Projector:
                     if tell is not None and self.store.changes:
                         await tell(self.position, self.store.changes)
                     if not is_news and self.position >= self._head:
-                        await self._index()  # while another process still folds what it has to
-                        await self._adopt()
+                        await self._complete()
                     await give_way()
 
     async def until(self, position: int, timeout: float) -> None:
@@ -208,10 +212,9 @@ class Projector:
                 await turns.enter_async_context(self._turns)
             yield
 
-    async def indexed(self) -> None:
-        """Return once nothing is read or made that keeps the file from being replaced, the indexes among it."""
-        async with self.unasked():
-            return
+    async def whole(self) -> None:
+        """Return once the views are where the log ended when they were opened: all of them, with their indexes."""
+        await self._whole.wait()
 
     def replace(self, rebuilt: SQLiteViews) -> None:
         """Go on with `rebuilt`, which is at the same position. Raises Unavailable when its file cannot take over."""
@@ -235,16 +238,20 @@ class Projector:
         self._threads.shutdown(wait=False, cancel_futures=True)
         self.store.close()
 
-    async def _adopt(self) -> None:
+    async def _complete(self) -> None:
+        await self._index()  # while another process still folds what it has to
         if self.filling is not None:
             await self.filling.finished()
-            self.store.adopt(self.filling.path)
+            # Like a long question, it keeps the file from being replaced; whoever did so before has brought all views.
+            async with self._turns:
+                if self.store.missing:
+                    await adopt(self.store, self.filling.path)
             await self.filling.end()
             self.filling = None
             await self._index()
+        self._whole.set()
 
     async def _index(self) -> None:
-        # Like a long question, it keeps the file from being replaced.
         async with self._turns:
             await index(self.store)
 
@@ -255,12 +262,7 @@ class Projector:
             for each in page:
                 about = {"attorn.position": each.position, "attorn.type": each.event.type}
                 traces.mark("fold", each.event.traceparent, began, time_ns(), **about)
-        if poison:
-            first = poison[0]
-            log.error(
-                "event not taken in",
-                extra={"view": first.view, "position": first.position, "error": first.error, "others": len(poison) - 1},
-            )
+        tell_of(poison)
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
 
@@ -290,18 +292,38 @@ def _holds(value: dict[Any, Any]) -> bool:
     )
 
 
+def tell_of(poison: Sequence[Poison]) -> None:
+    """Say in the log what a page's views could not take in."""
+    if poison:
+        first, others = poison[0], len(poison) - 1
+        said = {"view": first.view, "position": first.position, "error": first.error, "others": others}
+        log.error("event not taken in", extra=said)
+
+
 async def index(store: SQLiteViews) -> None:
     """Make the indexes of `store` in a thread; nothing is to be folded into it meanwhile."""
     store.write()
     if store.path == MEMORY:
         store.index()
-        return
-    making = asyncio.create_task(asyncio.to_thread(store.index))
+    else:
+        await _in_a_thread(store, store.index)
+
+
+async def adopt(store: SQLiteViews, path: str) -> None:
+    """Copy the views that are missing in `store` from the file `path`, in a thread; nothing is to be folded into it."""
+    store.write()
+    await _in_a_thread(store, partial(store.adopt, path))
+
+
+async def _in_a_thread(store: SQLiteViews, write: Callable[[], None]) -> None:
+    writing = asyncio.create_task(asyncio.to_thread(write))
     try:
-        await asyncio.shield(making)
+        await asyncio.shield(writing)
     except asyncio.CancelledError:
         store.interrupt()
-        await asyncio.wait((making,), timeout=INTERRUPT_S_MAX)
+        # Nobody asks any more how it ended.
+        writing.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        await asyncio.wait((writing,), timeout=INTERRUPT_S_MAX)
         raise
 
 

@@ -20,10 +20,12 @@ from attorn.services.projector.project import (
     BATCH,
     Filling,
     Projector,
+    adopt,
     folded_apart,
     following,
     give_way,
     index,
+    tell_of,
 )
 from attorn.services.projector.status import Comparison, Job
 
@@ -132,7 +134,7 @@ class _Refold:
             if not self._ahead:
                 self._ahead = (await anext(self._pages)).recorded
                 continue
-            self.store.apply(self._ahead[: min(BATCH, behind)], later=True)
+            tell_of(self.store.apply(self._ahead[: min(BATCH, behind)], later=True))
             self._ahead = self._ahead[min(BATCH, behind) :]
             self._job.position = self.store.position
             await give_way()
@@ -140,7 +142,7 @@ class _Refold:
     async def _adopt(self) -> None:
         assert self._filling is not None
         await self._filling.finished()
-        self.store.adopt(self._filling.path)
+        await adopt(self.store, self._filling.path)
         self._filling = None
 
     async def index(self) -> None:
