@@ -101,7 +101,7 @@ async def fold(url: str, path: Path, *, dissect: bool) -> dict[str, Any]:
     own, begun = time.process_time(), time.perf_counter()
     # To see where the time goes, all of it is spent in one process.
     ledger = JetStreamLedger(nc)
-    fill = None if dissect else partial(apart.filling, ledger, url)
+    fill = None if dissect else partial(apart.filling, ledger)
     projector = await open_views(ledger, path, compose.views, fill)
     if dissect:
         _dissect(projector.store, parts)

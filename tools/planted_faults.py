@@ -294,6 +294,13 @@ FAULTS: Final = (
         ("tests/services/test_participant.py",),
     ),
     Fault(
+        DIRECTORY,
+        "        if KIND_BY_EVENT.get(type(event.data)) != kind:",
+        "        if type(event.data) not in KIND_BY_EVENT:",
+        "a source that may speak of policies says in one of them who is admin",
+        ("tests/services/test_participant.py",),
+    ),
+    Fault(
         "services/attorn/services/participant/authority.py",
         "    if _custodian(directory) in (None, actor) or any(\n",
         "    if directory.is_person(actor) or any(\n",
@@ -313,6 +320,20 @@ FAULTS: Final = (
         "        pass",
         "an event of our own is recorded that nobody can read again",
         ("tests/services/test_transact.py",),
+    ),
+    Fault(
+        "projections/attorn/projections/relations.py",
+        "    if after.state not in ENDED:\n        relations._open(id)",
+        "    if after.state not in ENDED:\n        pass",
+        "somebody leaves behind what a fact led out of its end",
+        ("tests/services/test_relations.py",),
+    ),
+    Fault(
+        "projections/attorn/projections/relations.py",
+        "relations.late.add(_digest(data.claim_id))",
+        "relations.past.add(_digest(data.claim_id))",
+        "who tells of a claim too late takes its id from everybody",
+        ("tests/services/test_relations.py",),
     ),
     Fault(
         "projections/attorn/projections/relations.py",
@@ -368,6 +389,13 @@ FAULTS: Final = (
         "    if data.__class__ in _LEFT:\n        return None",
         "    if data.__class__ in _LEFT:\n        return row",
         "who let go still holds it",
+        ("tests/projections/test_holding.py",),
+    ),
+    Fault(
+        "projections/attorn/projections/holding.py",
+        "            if not fence < data.fence <= FENCE_MAX or",
+        "            if held is not None and not fence < data.fence <= FENCE_MAX or",
+        "who reports an old claim on a key that is free is shown as its holder",
         ("tests/projections/test_holding.py",),
     ),
     Fault(

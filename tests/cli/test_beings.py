@@ -75,6 +75,27 @@ def test_a_source_has_a_custodian(done: Run, given: Run) -> None:
     assert given("source", "register", "crm", "--uri", "/crm", "--custodian", "bot").code == 5
 
 
+def test_a_source_keeps_its_word_until_it_is_said_that_it_has_none(done: Run, given: Run) -> None:
+    register = ("source", "register", "shop", "--uri", "/shop")
+    done(*register, "--speaks-of", "participant", by="root")
+    for nothing in ("none", "null", "[]"):
+        ran = given(*register, "--speaks-of", nothing, by="root")
+        assert ran.code == 2 and f'Invalid value "{nothing}" for --speaks-of' in ran.err
+    both = given(*register, "--speaks-of", "policy", "--speaks-of-nothing", by="root")
+    assert both.code == 2 and "say one of them" in both.err
+    done(*register, "--custodian", "ana", by="root")
+    assert _word(done, "shop") == ["participant"]
+    assert given(*register, "--speaks-of-nothing", by="ana").code == 5
+    done(*register, "--speaks-of-nothing", by="root")
+    assert _word(done, "shop") == []
+
+
+def _word(done: Run, source: str) -> list[str]:
+    [found] = [found for found in done("source", "ls", "-o", "json").json if found["source_id"] == source]
+    word: list[str] = found["speaks_of"]
+    return word
+
+
 def test_the_examples_are_published(done: Run) -> None:
     examples = ROOT / "examples"
     for name in ("four-eyes", "ladder"):

@@ -163,6 +163,15 @@ class TestQuarantine:
         assert (said["authid"], said["resubmittedby"], said["source"]) == ("qshop", "root", GOOD["source"])
         assert "sent again by" in done("events", "get", str(recorded["position"])).out
         assert done("quarantine", "resubmit", number, "--fixed", str(mended)).code == 0
+        [item] = done("-o", "json", "quarantine", "ls", "--source", "qshop").json
+        assert item["resubmitted_by"] == "root"
+        assert "resubmitted_by" in done("quarantine", "show", number).out
+        # Once: not as something else. What marks it is no message.
+        mended.write_text(bad.replace("7}", '"eight"}'))
+        again = given("quarantine", "resubmit", number, "--fixed", str(mended))
+        assert again.code == Exit.CONFLICT and f"message {number} was taken again before, as root sent it" in again.err
+        assert all("." not in each["source"] for each in done("-o", "json", "quarantine", "ls").json)
+        assert given("quarantine", "show", str(int(number) + 1)).code == Exit.NOT_FOUND
         assert len(done("-o", "id", "quarantine", "ls", "--source", "qshop").lines) == 1
 
     def test_what_is_not_there_is_not_found(self, given: Run) -> None:

@@ -5,6 +5,7 @@ import hashlib
 import json
 import signal
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +184,44 @@ def test_accountability_is_proved_over_every_position(done: Run) -> None:
     assert ran.lines[0] == (f"positions {found['positions']}  items {found['items']}  gaps 0  overlaps 0  non-human 0")
     assert found["holds"] and found["views"] == "equal" and found["items"] >= 2
     assert ran.lines[1] == "the views say the same of every item"
+
+
+def test_a_history_of_many_pages_is_told_and_audited_as_a_whole(done: Run, given: Run) -> None:
+    before = done("status", "-o", "json").json["log"]
+    done("work", "define", "W-often", "Often", "--accountable", "ana")
+    passed_on = [
+        fact(f"on{n}", "W-often", type="attorn.accountability.transferred.v1",
+             data={"from": ("ana", "ben")[n % 2], "to": ("ben", "ana")[n % 2], "reason": "a shift ended"})
+        for n in range(1_050)
+    ]  # fmt: skip
+    done("facts", "publish", "--source", "erp", stdin="\n".join(map(json.dumps, passed_on)))
+    # The audit waits for the views to have all of it.
+    assert done("audit", "accountability", "-o", "json").json["views"] == "equal"
+    told = done("who", "W-often", "--history", "-o", "json").json
+    assert [one["person"] for one in told[:3]] == ["ana", "ben", "ana"] and len(told) == 1_051
+    assert all(one["until_position"] == then["from_position"] for one, then in pairwise(told))
+    ran = given("who", "W-often", "--history", "--position", str(before))
+    first = told[0]["from_position"]
+    assert ran.code == 3 and f"W-often is on the log from position {first} on, not at {before}" in ran.err
+
+
+def test_whatever_broke_the_bounds_of_a_delegation_is_shown(done: Run) -> None:
+    done("work", "define", "W-bound", "Bound", "--accountable", "ana")
+    told: list[tuple[str, dict[str, Any]]] = [
+        ("work.delegated", {"delegator": "ana", "delegate": "bot", "delegation_id": "D", "activities": ["read"]}),
+        ("delegation.accepted", {"delegation_id": "D"}),
+        ("execution.started", {"execution_id": "X", "executor": "bot", "delegation_id": "D"}),
+    ]
+    told += [
+        ("execution.action_recorded", {"execution_id": "X", "action_id": f"a{n}", "tool": "wire_money"})
+        for n in range(1_005)
+    ]
+    facts = [fact(f"b{n}", "W-bound", type=f"attorn.{type}.v1", data=data) for n, (type, data) in enumerate(told)]
+    done("facts", "publish", "--source", "erp", stdin="\n".join(map(json.dumps, facts)))
+    done("audit", "accountability")  # it waits for the views to have all of it
+    shown = done("delegation", "show", "W-bound", "D", "-o", "json").json
+    positions = [violation["position"] for violation in shown["violations"]]
+    assert len(set(positions)) >= 1_005 and positions == sorted(positions) and "next" not in shown
 
 
 def test_the_views_are_made_anew_and_are_the_same(done: Run) -> None:

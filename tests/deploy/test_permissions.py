@@ -390,6 +390,10 @@ async def test_the_operator_sends_again_in_the_name_of_the_source_and_nobody_els
     number = await kept()
     mended = attorn.place / "mended.json"
     mended.write_bytes(msgspec.json.encode(note("note-again")))
+    who = {"participant_id": "operator", "kind": "human", "display_name": "Olga"}
+    unknown = await operator.ask(subjects.resubmit("operator", int(number)), mended.read_bytes())
+    assert isinstance(unknown, Problem) and [each.rule for each in unknown.rules] == ["unregistered-actor"]
+    assert isinstance(await (await as_("ana")).ask(subjects.command("ana", "participant.register"), who), Receipt)
     told = await attorn.attorn("operator", "quarantine", "resubmit", number, "--fixed", str(mended))
     assert "recorded in work/INV-1" in told
     events = [each.event for each in await JetStreamLedger(operator.nc).read("work/INV-1")]
@@ -398,6 +402,12 @@ async def test_the_operator_sends_again_in_the_name_of_the_source_and_nobody_els
     # The source may report it itself meanwhile: the same bytes are the same fact.
     again = await billing.ask(subjects.fact("billing"), note("note-again"))
     assert isinstance(again, Receipt) and again.event_id == "note-again"
+    # The services have marked it as taken again, and the projector, which counts what is kept, leaves the mark out.
+    other = await operator.ask(subjects.resubmit("operator", int(number)), note("note-again") | {"data": {"text": "x"}})
+    assert isinstance(other, Problem) and other.status == 409
+    last = (await (await as_("admin")).nc.jetstream().stream_info(subjects.QUARANTINE)).state.messages
+    status = await operator.nc.request(subjects.query("status"), b"{}", timeout=5)
+    assert msgspec.json.decode(status.data)["result"]["quarantined"] == last - 1
     for name in (*WORLD, "admin", "projector"):
         someone = await as_(name)
         await someone.is_refused(subjects.resubmit(name, int(number)))

@@ -63,6 +63,9 @@ def test_before_its_first_event_nobody_answers_and_the_answer_says_since_when_it
         told.ask("who", work="W-1", position=at - 1).problem
         == f"W-1 is on the log from position {at} on, not at {at - 1}"
     )
+    for position in (0, 1, at - 1):
+        before = told.ask("intervals", work="W-1", position=position)
+        assert before.intervals == () and before.problem == told.ask("who", work="W-1", position=position).problem
     early = story.log[-1].event.time - timedelta(minutes=1)
     assert "did not exist at" in told.ask("who", work="W-1", at=early).problem
     assert "was not known at" in told.ask("who", work="W-1", known_at=early).problem

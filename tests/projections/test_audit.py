@@ -130,6 +130,20 @@ def test_an_item_that_is_defined_twice_for_two_people_is_caught(story: Story) ->
     assert result(story).overlaps == 1
 
 
+def test_the_proof_knows_nobody_of_whom_only_a_stream_of_another_kind_says_that_they_are_there(story: Story) -> None:
+    eve = ParticipantRegistered(participant_id="eve", kind="agent", display_name="Eve", sponsor="ana")
+    story.tell("policy/eve", eve, by="jira", system=True)
+    story.tell("policy/bob", RoleGranted(role="custodian"))
+    story.tell("participant/jira", SourceRegistered(uri="https://jira.example", custodian="cy"))
+    story.tell("source/refunds", ProcessPublished(version=1, owner="cy"))
+    story.people("eve")
+    story.tell("work/W-6", WorkDefined(title="x", accountable="eve"))
+    auditor, told = proof(story.log), story.folded()
+    assert auditor.result().holds
+    assert told.directory.kind("eve") == "human" and told.directory.root_custodian() == "ana"
+    assert compare(auditor.result(), told.rows, told.directory, auditor.assignment).equal
+
+
 def test_a_ledger_without_a_custodian_has_gaps_and_says_where() -> None:
     story = Story()
     story.people("ana")
@@ -195,6 +209,13 @@ def test_on_any_log_the_view_says_the_same_as_the_proof(seed: int) -> None:
         lambda: story.tell(f"source/{dice.choice(systems)}", SourceRegistered(
             uri="x:y", custodian=anybody(), speaks_of=dice.choice([(), ("participant",), ("participant", "process")])),
             by=dice.choice(systems), system=dice.random() < 0.2),
+        # What belongs in a stream of another kind is about nobody.
+        lambda: story.tell(f"{dice.choice(['policy', 'process', 'source', 'participant', 'claim'])}/{anybody()}",
+                           dice.choice([ParticipantRegistered(participant_id="bot", kind="human", display_name="x"),
+                                        ParticipantDeactivated(successor=anybody()), RoleGranted(role="custodian"),
+                                        SourceRegistered(uri="x:y", custodian=anybody(), speaks_of=("participant",)),
+                                        ProcessPublished(version=1, owner=anybody())]),
+                           by=dice.choice(systems), system=dice.random() < 0.5),
         # Systems say of people and processes what counts only where they were given the word.
         *[lambda: story.tell(f"participant/{dice.choice(people)}", ParticipantDeactivated(
             successor=dice.choice(people)), by=dice.choice(systems), system=True),

@@ -116,6 +116,8 @@ def test_whoever_works_on_it_and_how_often_that_changed() -> None:
                  ExecutionStarted(execution_id="x-2", executor="dora"))  # fmt: skip
     assert (item.executor, item.executor_changes, item.candidates) == ("dora", 1, ("team",))
     assert after(DEFINED, STARTED, ClaimReleased(claim_id="c-1")).executor is None
+    # What is under way stays with whom it began with, whoever says to have begun it.
+    assert after(DEFINED, STARTED, ExecutionStarted(execution_id="x-1", executor="dora")).executor == "cy"
 
 
 def test_what_the_work_is_follows_its_clarifications_and_only_those_that_fit() -> None:

@@ -108,6 +108,15 @@ def test_revoking_one_revokes_what_descends_from_it_at_the_same_position() -> No
     assert state(story, "D-2", position=child) == "granted"
 
 
+def test_an_execution_that_is_told_of_again_is_no_second_use() -> None:
+    story = begun()
+    given(story)
+    for id in ("x-1", "x-1", "x-2"):
+        story.tell("work/W-1", ExecutionStarted(execution_id=id, executor="bot", delegation_id="D-1"))
+    [link] = chain(story).links
+    assert link.uses == 2
+
+
 def test_the_terms_of_any_position_are_those_that_were_narrowed_by_then() -> None:
     story = begun()
     before = given(story, activities=("read", "write"), max_uses=9, conditions=(Condition(id="k1", expr="true"),))

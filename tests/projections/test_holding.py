@@ -1,7 +1,10 @@
 """Who carries out what and holds which claim; who leads to whom, people and agents alike, at any date."""
 
-from typing import Any
+from typing import Any, Final
 
+import pytest
+
+from attorn.contracts import subjects
 from attorn.contracts.claim import ClaimAcquired, ClaimExpired, ClaimReleased, ClaimRenewed
 from attorn.contracts.escalation import EscalationContext, EscalationNotified, WorkEscalated
 from attorn.contracts.execution import ExecutionInputRequired, ExecutionStarted
@@ -52,14 +55,53 @@ def test_what_is_let_go_taken_away_or_completed_is_held_by_nobody() -> None:
 
 def test_a_claim_on_another_thing_has_a_fence_and_an_end_that_moves_when_it_is_renewed() -> None:
     story = begun()
-    story.tell("claim/k", ClaimAcquired(claim_id="c", key="order:7", holder="bot", fence=3, work_id="W-1",
-                                        lease_until=day(1)))  # fmt: skip
-    story.tell("claim/k", ClaimRenewed(claim_id="c", lease_until=day(2)))
-    story.tell("claim/k", ClaimRenewed(claim_id="another", lease_until=day(9)))
+    stream = subjects.named("claim", "order:7")
+    story.tell(stream, ClaimAcquired(claim_id="c", key="order:7", holder="bot", fence=3, work_id="W-1",
+                                     lease_until=day(1)))  # fmt: skip
+    story.tell(stream, ClaimRenewed(claim_id="c", lease_until=day(2)))
+    story.tell(stream, ClaimRenewed(claim_id="another", lease_until=day(9)))
     [found] = story.folded().ask("holding", participant="bot").holdings
     assert (found.resource, found.fence, found.lease_until, found.work) == ("order:7", 3, day(2), "W-1")
-    story.tell("claim/k", ClaimReleased(claim_id="c"))
+    story.tell(stream, ClaimReleased(claim_id="c"))
+    assert held(story) == [] == held(story, participant="bot")
+
+
+LATE: Final = {
+    "an old fence": ClaimAcquired(claim_id="C-9", key="k", holder="bot", fence=1),
+    "a fence that nobody can follow": ClaimAcquired(claim_id="C-9", key="k", holder="bot", fence=2**52 + 1),
+    "the key of another stream": ClaimAcquired(claim_id="C-9", key="other", holder="bot", fence=9),
+    "an id that is over": ClaimAcquired(claim_id="C-1", key="k", holder="bot", fence=9),
+    "an assignment": WorkAssigned(executor="bot"),
+}
+
+
+@pytest.mark.parametrize("fact", LATE.values(), ids=LATE)
+def test_no_report_that_moves_nobody_by_the_rules_shows_somebody_as_the_holder(fact: Any) -> None:
+    story = begun()
+    for number in (1, 2):
+        story.tell("claim/k", ClaimAcquired(claim_id=f"C-{number}", key="k", holder="ben", fence=number))
+        story.tell("claim/k", ClaimReleased(claim_id=f"C-{number}"))
+    story.tell("claim/k", fact)
     assert held(story) == []
+    story.tell("claim/k", ClaimAcquired(claim_id="C-3", key="k", holder="ana", fence=10))
+    assert held(story) == [("claim/k", "ana", "claimed")]
+
+
+def test_the_holdings_are_read_over_what_was_claimed_and_is_free_again() -> None:
+    story = begun()
+    for number in range(6):
+        stream, id = f"claim/K-{number}", f"C-{number}"
+        story.tell(stream, ClaimAcquired(claim_id=id, key=f"K-{number}", holder="ben", fence=1))
+        if number % 2:
+            story.tell(stream, ClaimReleased(claim_id=id))
+    story.tell("work/W-1", WorkAssigned(executor="ben"))
+    story.tell("work/W-2", WorkAssigned(executor="bot"))
+    told, things, after = story.folded(), list[str](), ""
+    while after is not None:
+        page = told.ask("holding", limit=2, after=after)
+        things += [each.thing for each in page.holdings]
+        after = page.next
+    assert things == ["claim/K-0", "claim/K-2", "claim/K-4", "work/W-1", "work/W-2"]
 
 
 def test_the_holdings_come_in_pages() -> None:

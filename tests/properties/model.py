@@ -173,9 +173,12 @@ class Model:
 
     def counts(self, kind: str, event: Event) -> bool:
         """Whether it is for a system to say this; a ledger here always has a custodian."""
-        if event.authtype != "system" or kind not in ("participant", "process", "policy", "source"):
+        if kind not in ("participant", "process", "policy", "source"):
             return True
-        if not self.custodians:
+        family = type(event.data).__module__.rpartition(".")[2]
+        if family != "finding" and {"service_review": "process"}.get(family, family) != kind:
+            return False
+        if event.authtype != "system" or not self.custodians:
             return True
         says_nothing = isinstance(
             event.data, finding.FindingAccepted | finding.FindingRemediated | finding.FindingDismissed

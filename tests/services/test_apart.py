@@ -30,9 +30,9 @@ pytest_plugins = ["broker"]
 STREAMS = 25
 
 
-def filled(ledger: Ledger, url: str) -> Fill:
+def filled(ledger: Ledger) -> Fill:
     """As `apart.filling`, however short the log is."""
-    return lambda path, head: apart.Filling(ledger, url, f"{path}.apart", head, apart.VIEWS)
+    return lambda path, head: apart.Filling(ledger, f"{path}.apart", head, apart.VIEWS)
 
 
 async def record(ledger: JetStreamLedger, first: int, last: int) -> int:
@@ -70,7 +70,7 @@ async def test_two_processes_make_of_a_log_what_one_makes_of_it(fresh_nats: Brok
     async with sample.connected(fresh_nats.url) as (nc, ledger):
         await provision(nc)
         last = await record(ledger, 1, 30)
-        projector = await open_views(ledger, path, compose.views, filled(ledger, fresh_nats.url))
+        projector = await open_views(ledger, path, compose.views, filled(ledger))
         assert [view.NAME for view in projector.store.missing] == [*sorted(apart.VIEWS)]
 
         async with following(projector):
@@ -96,13 +96,13 @@ async def test_they_are_folded_anew_by_two_processes_too(
     async with sample.connected(fresh_nats.url) as (nc, ledger):
         await provision(nc)
         last = await record(ledger, 1, 30)
-        projector = await open_views(ledger, tmp_path / "views.sqlite", compose.views, filled(ledger, fresh_nats.url))
+        projector = await open_views(ledger, tmp_path / "views.sqlite", compose.views, filled(ledger))
         async with following(projector):
             await asyncio.wait_for(projector.whole(), 10)
             assert projector.position == last
             job = Job(kind=kind, started_at=sample.AT)
             await again(projector, job)
-            assert len(job.views) == 12 and all(found.equal for found in job.views)
+            assert len(job.views) == 13 and all(found.equal for found in job.views)
             assert digests(projector.store) == await folded_at_once(ledger)
         assert [file.name for file in tmp_path.glob("views*")] == ["views.sqlite"]
 
@@ -116,17 +116,16 @@ async def test_what_a_child_leaves_undone_is_done_here(
     async with sample.connected(fresh_nats.url) as (nc, ledger):
         await provision(nc)
         last = await record(ledger, 1, 30)
-        # Where no log is, it waits for ever.
-        filling = apart.Filling(ledger, "nats://127.0.0.1:1", f"{path}.apart", last, apart.VIEWS)
+        filling = apart.Filling(ledger, f"{path}.apart", last, apart.VIEWS)
         projector = await open_views(ledger, path, compose.views, lambda path, head: filling)
 
         async def is_begun() -> bool:
-            return filling.pid is not None
+            return filling.child is not None
 
         async with following(projector):
             await until(is_begun)
-            assert filling.pid is not None
-            os.kill(filling.pid, harm)
+            assert filling.child is not None
+            os.kill(filling.child.pid, harm)
             await asyncio.wait_for(projector.whole(), 10)
             assert digests(projector.store) == await folded_at_once(ledger)
             await projector.until(await record(ledger, 31, 32), 10)
@@ -140,12 +139,12 @@ async def test_a_projector_that_dies_meanwhile_leaves_views_that_are_missing_and
     async with sample.connected(fresh_nats.url) as (nc, ledger):
         await provision(nc)
         last = await record(ledger, 1, 30)
-        projector = await open_views(ledger, path, compose.views, filled(ledger, fresh_nats.url))
+        projector = await open_views(ledger, path, compose.views, filled(ledger))
         projector.store.apply(await sample.everything(ledger))
         projector.close()
         for left in (".apart", ".apart-wal", ".next.apart"):
             Path(f"{path}{left}").touch()
-        projector = await open_views(ledger, path, compose.views, filled(ledger, fresh_nats.url))
+        projector = await open_views(ledger, path, compose.views, filled(ledger))
         assert [view.NAME for view in projector.store.missing] == [*sorted(apart.VIEWS)]
         assert projector.filling is None and projector.position == last
         projector.close()
@@ -167,4 +166,4 @@ async def test_a_file_of_another_position_is_not_adopted(tmp_path: Path) -> None
 
 def test_a_short_log_is_folded_by_one_process(tmp_path: Path) -> None:
     path, short = str(tmp_path / "views.sqlite"), apart.EVENTS_MIN - 1
-    assert apart.filling(MemoryLedger(), "nats://127.0.0.1:1", path, short) is None
+    assert apart.filling(MemoryLedger(), path, short) is None

@@ -29,7 +29,7 @@ from attorn.contracts.execution import (
 from attorn.contracts.output import Output, OutputProduced
 from attorn.contracts.participant import SuspendParticipant
 from attorn.contracts.process import PublishProcess
-from attorn.contracts.work import DefineWork, FailWork, ReopenWork
+from attorn.contracts.work import DefineWork, FailWork, ReopenWork, WorkAssigned
 from attorn.projections import holding
 from attorn.projections.relations import Claim
 from story import BEGIN, Story
@@ -183,6 +183,37 @@ def test_the_id_of_a_claim_that_is_over_is_no_claim_again() -> None:
         again = ClaimAcquired(claim_id="C-1", key=key, holder="scout", fence=7, lease_until=BEGIN + HOUR)
         story.fact(again, on=subjects.named("claim", key)).finds("claim-open")
     assert claims(story) == []
+
+
+def told(number: int, key: str = KEY, id: str | None = None) -> ClaimAcquired:
+    return ClaimAcquired(claim_id=id or f"C-{number}", key=key, holder="scout", fence=number, lease_until=BEGIN + HOUR)
+
+
+@pytest.mark.parametrize(
+    ("facts", "holds"),
+    [
+        ((told(2), ClaimReleased(claim_id="C-2"), told(1, id="C-0")), None),
+        ((told(2**52 + 1),), "C-1"),
+        ((told(9, key="elsewhere"),), "C-1"),
+        ((told(2), told(3, id="C-1")), None),
+        ((told(2), told(3, id="C-1"), told(4)), "C-4"),
+        ((told(2, id="C-1"),), "C-1"),
+        ((told(2, id="C-1"), ClaimRenewed(claim_id="C-1", lease_until=BEGIN + 2 * HOUR), told(3)), "C-3"),
+        ((ClaimReleased(claim_id="C-1"), WorkAssigned(executor="scout"), told(1, id="C-7")), None),
+    ],
+)
+def test_rules_relations_and_view_agree_on_who_holds_a_key_whatever_is_told(facts: Any, holds: str | None) -> None:
+    story = claimed()
+    for fact in facts:
+        story.fact(fact, on=STREAM)
+    state, row, by_key = story.state(STREAM), holder(story), story.people().relations.holding
+    assert (state.held and state.held.claim_id, row.claim_id, by_key.get(KEY)) == (holds, holds, holds)
+    assert (row.fence, row.over) == (state.fence, state.over)
+    if holds is not None:
+        assert (row.holder, row.lease_until) == (state.held.holder, state.held.lease_until)
+    # Whoever asks is answered by the same: it is somebody's, or free.
+    asked = story.when(AcquireClaim(key=KEY), by="bot" if holds != "C-1" else "ben")
+    asked.then(ClaimAcquired) if holds is None else asked.refused_only("claim-held")
 
 
 def test_who_is_suspended_in_a_process_claims_nothing_for_its_work() -> None:

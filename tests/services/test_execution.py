@@ -104,7 +104,23 @@ def test_whom_it_was_delegated_to_begins_what_another_has_and_an_agent_does_not_
 def test_nobody_takes_over_what_another_carries_out_by_its_id() -> None:
     story = running()
     story.fact(ExecutionStarted(execution_id="E-1", executor="scout", delegation_id="D-1")).finds("execution-unknown")
-    assert story.state().executions["E-1"].executor == "bot"
+    assert story.state().executions["E-1"].executor == story.state().executor == "bot"
+
+
+def test_what_is_said_of_a_running_execution_keeps_nobody_from_going_on() -> None:
+    story = Story().given(DefineWork(**W, title="Refund", accountable="ana"), AssignWork(**W, executor="ben"))
+    story.given(StartExecution(**W, execution_id="E-1"), by="ben")
+    told = ExecutionStarted(execution_id="E-1", executor="carla", claim_id="C-9", fence=1)
+    story.fact(told).finds("execution-unknown")
+    story.given(execute("aborted"), by="ben")
+    story.when(StartExecution(**W, execution_id="E-2"), by="ben").then(ExecutionStarted)
+
+
+def test_after_an_abort_a_team_has_its_work_still() -> None:
+    story = Story().given(DefineWork(**W, title="Refund", accountable="ana"), AssignWork(**W, executor="crew"))
+    story.given(AddTeamMember(team_id="crew", member="ben"), AddTeamMember(team_id="crew", member="carla"))
+    story.given(StartExecution(**W, execution_id="E-1"), execute("aborted"), by="ben")
+    story.when(StartExecution(**W, execution_id="E-2"), by="carla").then(ExecutionStarted)
 
 
 def test_an_execution_names_the_instructions_that_it_runs_under() -> None:

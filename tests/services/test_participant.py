@@ -6,9 +6,11 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from attorn.contracts import codec
+from attorn.contracts import codec, door
 from attorn.contracts.context import AddNote, NoteAdded
 from attorn.contracts.envelope import Recorded
+from attorn.contracts.examples import EVENT_EXAMPLES
+from attorn.contracts.messages import EVENTS, KIND_BY_EVENT
 from attorn.contracts.participant import (
     AbsenceDeclared,
     AbsenceEnded,
@@ -45,13 +47,17 @@ from attorn.contracts.participant import (
 )
 from attorn.contracts.policy import PolicyPublished, PolicyRules, PublishPolicy, ReviewRules
 from attorn.contracts.process import ProcessPublished, PublishProcess
+from attorn.contracts.refusal import Receipt, Refused
+from attorn.contracts.review import ReviewRequested, ReviewWithdrawn
 from attorn.contracts.source import RegisterSource, SourceRegistered
-from attorn.contracts.work import DefineWork
-from attorn.projections.directory import Directory
+from attorn.contracts.work import DefineWork, WorkCancelled
+from attorn.projections.directory import KINDS, Directory
 from attorn.projections.questions.holding import Node
 from attorn.projections.workforce import line
+from attorn.services.transact import Command, Fact, record, transact
+from sample_story import Story as Log
 from sample_story import Told
-from story import BEGIN, Story
+from story import BEGIN, Story, at_once
 
 
 def chart(story: Story, **asked: Any) -> dict[str, Node]:
@@ -260,6 +266,70 @@ def test_a_system_gives_commands_about_people_only_with_the_word_and_may_always_
         RegisterSource(source_id="erp", uri="/erp", custodian="ana", speaks_of=("participant",)), by="root"
     )
     story.when(register, by="erp").then(ParticipantRegistered)
+
+
+OF_PEOPLE_AND_RULES: Final = [event for event in EVENTS if KIND_BY_EVENT[event] in KINDS]
+
+
+@pytest.mark.parametrize("said", OF_PEOPLE_AND_RULES, ids=lambda event: event.__name__)
+def test_the_word_for_one_kind_of_stream_is_not_the_word_for_what_belongs_in_another(said: type) -> None:
+    home = KIND_BY_EVENT[said]
+    payload = EVENT_EXAMPLES[said]  # type: ignore[index]
+    kinds = [kind for kind in ("participant", "process", "policy") if kind != home]
+    story = Story()
+    story.given(RegisterSource(source_id="mallory", uri="/m", custodian="ana", speaks_of=kinds), by="root")  # type: ignore[arg-type]
+    before = _known(story.people())
+    for kind in kinds:
+        body = codec.encode(codec.event(payload, id=f"e-{kind}", source="/m", subject=f"{kind}/ben", time=story.now))
+        [receipt] = at_once(record(story.streams, [Fact(event=door.fact(body), body=body, source="mallory")]))
+        assert isinstance(receipt, Receipt) and "source-authority" in {breach.rule for breach in receipt.warnings}
+        assert "source-authority" in story.findings()[receipt.position]
+        story.state(f"{kind}/ben")
+    assert _known(story.people()) == before == _known(story.directory.view)
+
+
+def _known(people: Directory) -> Any:
+    return (
+        people.participants, people.roles, people.attestations, people.processes, people.policies, people.sources,
+        people.reviewing,
+    )  # fmt: skip
+
+
+def test_no_source_gives_itself_more_of_the_word_or_a_role_in_a_stream_that_is_not_for_it() -> None:
+    story = Story()
+    story.given(RegisterSource(source_id="rules", uri="/rules", custodian="ana", speaks_of=("policy",)), by="root")
+    story.fact(RoleGranted(role="admin"), on="policy/ben", source="rules").finds_only("source-authority")
+    word = SourceRegistered(uri="/rules", custodian="ana", speaks_of=("participant", "process", "policy"))
+    story.fact(word, on="policy/rules", source="rules").finds_only("source-authority")
+    story.fact(ParticipantUpdated(org_unit="Store"), on="participant/ben", source="rules").finds_only(
+        "source-authority"
+    )
+    assert not story.people().holds("ben", "admin") and not story.directory.view.holds("ben", "admin")
+    story.when(GrantRole(participant_id="carla", role="custodian"), by="ben").refused_only("role-authority")
+
+    # Nor does a person by command, whatever the decision says.
+    asked = Command(
+        stream="policy/ben", body=GrantRole(participant_id="ben", role="admin"), actor="root", at=story.now, id="c",
+        source="/attorn/participant/root",
+    )  # fmt: skip
+    with pytest.raises(Refused) as refused:
+        at_once(transact(story.streams, asked, lambda *_: [RoleGranted(role="admin")]))
+    assert [(breach.rule, breach.field) for breach in refused.value.breaches] == [("source-authority", "subject")]
+
+
+def test_what_is_in_a_stream_of_another_kind_counts_for_nothing_whoever_said_it() -> None:
+    log = Log()
+    eve = ParticipantRegistered(participant_id="eve", kind="human", display_name="Eve")
+    log.tell("policy/eve", eve, by="jira", system=True)
+    log.tell("policy/ana", RoleGranted(role="custodian"))
+    log.tell("work/eve", eve)
+    dig = f"sha256:{'a' * 64}"
+    log.tell("work/W-1", ReviewRequested(review_id="R-1", output_id="O-1", output_dig=dig, candidates=("ana",)))
+    log.tell("claim/W-1", ReviewWithdrawn(review_id="R-1", output_id="O-1", output_dig=dig, reason="x"))
+    log.tell("policy/W-1", WorkCancelled(reason="x"), by="jira", system=True)
+    people = log.folded().directory
+    assert people.participants == {} and people.roles == ()
+    assert people.reviewing.waiting == {"ana": 1}
 
 
 def test_while_a_ledger_has_no_custodian_everything_that_is_said_counts() -> None:

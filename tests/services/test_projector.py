@@ -303,7 +303,7 @@ async def test_a_rebuild_serves_and_follows_meanwhile_and_ends_with_equal_views(
             answers += job.state == "running"
         assert answers > 0
         await maintenance.wait(job, 20)
-        assert (job.state, job.error, len(job.views)) == ("done", "", 5)
+        assert (job.state, job.error, len(job.views)) == ("done", "", 6)
         assert all(found.equal and found.live == found.rebuilt for found in job.views)
         assert projector.store is not before
         await projector.until(3_000, 10)
@@ -321,7 +321,7 @@ async def test_rows_that_are_not_what_the_log_says_are_found_by_verify_and_mende
         await projector.until(1_000, 10)
         job = Job(kind="verify", started_at=now())
         await verify(projector, job)
-        assert [found.equal for found in job.views] == [True] * 5 and job.views[0].position == 1_000
+        assert [found.equal for found in job.views] == [True] * 6 and job.views[0].position == 1_000
 
         with projector.store._database.transaction() as cursor:
             cursor.execute("UPDATE kinds_v1 SET count = count + 1 WHERE key = 'all'")
@@ -334,6 +334,29 @@ async def test_rows_that_are_not_what_the_log_says_are_found_by_verify_and_mende
         assert await asked(projector, "kinds") == {"position": 1_000, "result": {"count": 1_000, "people": 11}}
         assert digests(projector.store) == await uninterrupted(ledger)
         assert [file.name for file in tmp_path.iterdir() if "-" not in file.name] == ["views.sqlite"]
+
+
+async def test_a_directory_that_is_not_as_the_log_says_is_found_by_verify_and_mended_by_rebuild(tmp_path: Path) -> None:
+    ledger = await recorded(1_000)
+    path = tmp_path / "views.sqlite"
+    async with projecting(ledger, path) as projector:
+        await projector.until(1_000, 10)
+        kept = projector.store.directory
+        assert kept is not None and kept.participants
+        # Kept as it is from here on, and taken for right at the next start.
+        who = next(iter(kept.participants))
+        kept.participants[who] = msgspec.structs.replace(kept.participants[who], name="Somebody else")
+    async with projecting(ledger, path) as projector:
+        await projector.until(1_000, 10)
+        assert projector.store.directory is not None
+        assert projector.store.directory.participants[who].name == "Somebody else"
+        job = Job(kind="verify", started_at=now())
+        for run in (verify, rebuild):
+            await run(projector, job)
+            assert [(found.view, found.position) for found in job.views if not found.equal] == [("directory", 1_000)]
+        assert projector.store.directory.participants[who].name != "Somebody else"
+        await verify(projector, job)
+        assert all(found.equal for found in job.views)
 
 
 async def test_verify_is_about_one_position_though_the_views_move_on(tmp_path: Path) -> None:
@@ -369,7 +392,7 @@ async def test_a_view_of_a_new_version_is_filled_while_the_others_serve(tmp_path
             await asked(projector, "tally", b'{"stream": "work/W-1"}')
         assert (await asked(projector, "kinds"))["result"]["count"] == 3_000
         await maintenance.wait(job, 20)
-        assert job.state == "done" and {found.view for found in job.views} == {*NAMES} - {"tally"}
+        assert job.state == "done" and {found.view for found in job.views} == {*NAMES, "directory"} - {"tally"}
         assert projector.store.missing == ()
         assert (await asked(projector, "tally", b'{"stream": "work/W-1"}'))["result"]["key"] == "work/W-1"
         assert digests(projector.store) == await uninterrupted(ledger)
@@ -606,7 +629,7 @@ async def test_verify_and_rebuild_are_asked_for_over_the_broker(fresh_nats: Brok
         assert msgspec.json.decode(reply.data)["result"]["state"] == "done"
         reply = await client.request("attorn.q.projector.verify", b'{"wait": 20}', 25)
         job = msgspec.json.decode(reply.data)["result"]
-        assert job["state"] == "done" and [view["equal"] for view in job["views"]] == [True] * 5
+        assert job["state"] == "done" and [view["equal"] for view in job["views"]] == [True] * 6
         status = msgspec.json.decode((await client.request("attorn.q.status", b"", 2)).data)["result"]
         assert (status["verify"]["position"], status["verify"]["target"]) == (3_000, 3_000)
         assert status["rebuild"]["state"] == "done" and status["quarantined"] is None

@@ -20,10 +20,18 @@ from attorn.contracts.execution import ExecuteWork, ExecutionStarted, StartExecu
 from attorn.contracts.ids import Pinned, Ref
 from attorn.contracts.ledger import Append
 from attorn.contracts.output import Output
-from attorn.contracts.participant import ParticipantDeactivated, RegisterParticipant
+from attorn.contracts.participant import (
+    ParticipantDeactivated,
+    ParticipantRegistered,
+    ParticipantSuspended,
+    ParticipantUpdated,
+    RegisterParticipant,
+    RoleGranted,
+)
 from attorn.contracts.policy import PolicyRules, PublishPolicy, ReviewRules
 from attorn.contracts.process import ProcessPublished, PublishProcess
 from attorn.contracts.refusal import Conflict, Receipt, Refused, Unavailable, Unreadable
+from attorn.contracts.source import SourceRegistered
 from attorn.contracts.work import (
     AssignWork,
     CancelWork,
@@ -291,6 +299,84 @@ def test_a_batch_is_recorded_in_order_and_answered_in_order() -> None:
         ids = [recorded.event.id for recorded in at_once(story.ledger.read(stream)) if recorded.event.source == "/erp"]
         assert ids == [receipt.event_id for receipt in receipts if receipt.stream == stream]
         story.state(stream)
+
+
+def told(payload: Any, on: str, source: str = "import") -> Fact:
+    id = f"{source}-{on}-{type(payload).__name__}"
+    body = codec.encode(codec.event(payload, id=id, source=f"/{source}", subject=on, time=BEGIN))
+    return Fact(event=codec.decode(body), body=body, source=source)
+
+
+def test_who_there_is_stands_on_the_log_as_it_was_said_and_each_is_judged_by_those_before_it() -> None:
+    ledger = MemoryLedger()
+    streams = Streams(ledger, RULES, PromptDirectory(ledger))
+    facts = [
+        told(ParticipantRegistered(participant_id="ana", kind="human", display_name="Ana"), "participant/ana"),
+        told(SourceRegistered(uri="/import", custodian="ana", speaks_of=("participant",)), "source/import"),
+        told(ProcessPublished(version=1, owner="ben"), "process/early"),
+        told(RoleGranted(role="custodian"), "participant/ana"),
+        told(ParticipantUpdated(org_unit="Store"), "participant/ana"),
+        told(WorkDefined(title="Refund", accountable="ben"), "work/W-1"),
+        told(ParticipantRegistered(participant_id="ben", kind="human", display_name="Ben"), "participant/ben"),
+        told(ProcessPublished(version=1, owner="ben"), "process/late"),
+        told(WorkDefined(title="Refund", accountable="ben"), "work/W-2"),
+        told(AccountabilityTransferred(from_="ben", to="ana", accepted_by="ana"), "work/W-1"),
+        told(ParticipantSuspended(reason="x"), "participant/ben"),
+    ]
+    receipts = [reply for reply in at_once(record(streams, facts)) if isinstance(reply, Receipt)]
+    assert [receipt.position for receipt in receipts] == [*range(1, len(facts) + 1)]
+    warned = [{breach.rule for breach in receipt.warnings} for receipt in receipts]
+    story = Story.__new__(Story)
+    story.ledger = ledger
+    assert {position: rules for position, rules in enumerate(warned, 1) if rules} == story.findings()
+    assert [position for position, rules in enumerate(warned, 1) if "owner-human" in rules] == [3]
+    assert ["source-authority" in rules for rules in warned[:5]] == [False] * 5, "the word was given in time"
+    assert streams.directory.view.custodian("import") == "ana"
+    again = at_once(record(streams, facts))
+    assert [reply.position for reply in again if isinstance(reply, Receipt)] == [*range(1, len(facts) + 1)]
+
+
+def test_two_who_say_at_once_who_there_is_know_of_each_other() -> None:
+    story = Story()
+    append_all = story.ledger.append_all
+
+    async def slowly(appends: Sequence[Append]) -> list[int]:
+        await asyncio.sleep(0.001)
+        return await append_all(appends)
+
+    story.ledger.append_all = slowly  # type: ignore[method-assign]
+
+    async def both() -> Sequence[list[Receipt | Refused]]:
+        dora = ParticipantRegistered(participant_id="dora", kind="human", display_name="Dora")
+        owned = told(ProcessPublished(version=1, owner="dora"), "process/hers", "house")
+        return await asyncio.gather(
+            record(story.streams, [told(dora, "participant/dora", "house")]), record(story.streams, [owned])
+        )
+
+    for [reply] in at_once(both()):
+        assert isinstance(reply, Receipt) and not reply.warnings
+    assert not story.findings()
+
+
+def test_when_the_log_is_lost_between_two_parts_of_a_batch_nobody_is_told_that_nothing_was_recorded() -> None:
+    story = Story()
+    dora = ParticipantRegistered(participant_id="dora", kind="human", display_name="Dora")
+    facts = [note("n-1"), told(dora, "participant/dora", "house"), note("n-2")]
+    append_all, appended = story.ledger.append_all, list[Append]()
+
+    async def once(appends: Sequence[Append]) -> list[int]:
+        if appended:
+            raise Unavailable("the log does not answer")
+        appended.extend(appends)
+        return await append_all(appends)
+
+    story.ledger.append_all = once  # type: ignore[method-assign]
+    with pytest.raises(Unavailable) as raised:
+        at_once(record(story.streams, facts))
+    assert raised.value.recorded == "unknown"
+    del story.ledger.append_all  # type: ignore[attr-defined]
+    assert all(isinstance(reply, Receipt) for reply in at_once(record(story.streams, facts)))
+    assert [recorded.event.id for recorded in story.log()].count("n-1") == 1
 
 
 def test_what_comes_twice_in_one_batch_is_recorded_once() -> None:

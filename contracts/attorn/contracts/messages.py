@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TypeAlias, get_args
 
+from attorn.contracts import subjects
 from attorn.contracts.accountability import (
     AccountabilityOffered,
     AccountabilityTransferred,
@@ -503,4 +504,7 @@ EVENTS: tuple[type[Payload], ...] = get_args(Payload)
 COMMANDS: tuple[type[Command], ...] = get_args(Command)
 
 EVENT_BY_TYPE: Mapping[str, type[Payload]] = MappingProxyType({event.type: event for event in EVENTS})
+KIND_BY_EVENT: Mapping[type, str] = MappingProxyType({event: subjects.kind(event.type) for event in EVENTS})
+"""The kind of stream in which each event belongs. What is decided about findings may stand in any."""
+
 COMMAND_BY_VERB: Mapping[str, type[Command]] = MappingProxyType({command.verb: command for command in COMMANDS})

@@ -7,6 +7,8 @@ outside a stream (JetStream accepts a guard on a subject that it does not hold).
 import base64
 import hashlib
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from attorn.contracts.ids import is_token
@@ -19,6 +21,18 @@ QUARANTINE = "ATTORN_QUARANTINE"
 
 KINDS = ("participant", "process", "policy", "outcome", "source", "work", "claim", "ledger")
 """The kinds of streams of events; closed, since each is a unit of consistency with rules of its own."""
+
+_KIND_BY_FAMILY: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        **dict.fromkeys(("participant", "team", "role", "absence", "agent", "liveness", "attestation"), "participant"),
+        **dict.fromkeys(("process", "service_review"), "process"),
+        "policy": "policy",
+        **dict.fromkeys(("outcome", "baseline"), "outcome"),
+        "source": "source",
+        "claim": "claim",
+        **dict.fromkeys(("ledger", "export"), "ledger"),
+    }
+)
 
 
 class StreamId(NamedTuple):
@@ -112,6 +126,11 @@ def quarantine(source: str) -> str:
     return f"attorn.quarantine.{token(source, 'source')}"
 
 
+def taken(number: int | str) -> str:
+    """Where it is marked, in quarantine, what took the place of its message `number`; `*` for all of them."""
+    return f"attorn.quarantine.taken.{number}"
+
+
 def resubmit(who: str, number: int) -> str:
     """Where somebody sends message `number` of quarantine again, in the name of its source."""
     return f"attorn.resubmit.{token(who, 'participant')}.{number}"
@@ -135,6 +154,11 @@ def family_and_fact(type: str) -> tuple[str, str]:
     if len(parts) == 4 and parts[0] == "attorn" and is_token(parts[1]) and is_token(parts[2]):
         return parts[1], parts[2]
     return "other", "".join(c if is_token(c) else "_" for c in type)[:64] or "_"
+
+
+def kind(type: str) -> str:
+    """The kind of stream in which events of `type` belong: `work` of `attorn.work.defined.v1`."""
+    return _KIND_BY_FAMILY.get(family_and_fact(type)[0], "work")
 
 
 def query(view: str) -> str:

@@ -175,6 +175,8 @@ def assignment(
         answer = _resolve(directory, tenure, then)
         if not found or (found[-1][1].person, found[-1][1].basis) != (answer.person, answer.basis):
             found.append((stamp, answer, tenure))
+    if not found:
+        return ()  # it was not there yet
     ends = [stamp for stamp, _, _ in found[1:]]
     return tuple(
         Interval(

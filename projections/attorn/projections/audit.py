@@ -12,6 +12,7 @@ import msgspec
 
 from attorn.contracts.accountability import AccountabilityTransferred
 from attorn.contracts.envelope import Recorded
+from attorn.contracts.messages import KIND_BY_EVENT
 from attorn.contracts.participant import ParticipantDeactivated, ParticipantRegistered, RoleGranted, RoleRevoked
 from attorn.contracts.process import ProcessPublished
 from attorn.contracts.source import SourceRegistered
@@ -175,9 +176,12 @@ class Auditor:
     def _counts_here(self, kind: str, recorded: Recorded) -> bool:
         """Whether it was said by a person, or by a system that a person had given the word for this kind of stream.
 
-        Any system that is registered may introduce somebody; while the ledger has no custodian, everything counts.
+        Any system that is registered may introduce somebody; while the ledger has no custodian, everything counts. But
+        what belongs in a stream of another kind counts nowhere, whoever said it.
         """
         event = recorded.event
+        if KIND_BY_EVENT.get(type(event.data)) != kind:
+            return False
         if event.authtype != "system" or not any(
             granted and self._kinds.get(id) == "human" for id, granted in self._appointed
         ):

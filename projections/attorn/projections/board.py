@@ -58,7 +58,7 @@ from attorn.projections.fold import Rows, item
 from attorn.projections.lifecycle import ENDED, MOVING, Lifecycle, State, step
 
 NAME = "board"
-VERSION = 3
+VERSION = 4
 EVENTS: Final[frozenset[type] | None] = None
 # A page is in order of the keys: with the key in the index, it is read from its own place, however many there are.
 INDEXES = (
@@ -184,7 +184,7 @@ def apply(row: Row | None, recorded: Recorded, key: str) -> Row:
             _moved(row, life, time, changes)
         changes["cycle"] = life.cycle
         changes["open_inputs"] = len(life.inputs)
-    executor = timeline.executes(data, row.executor)
+    executor = timeline.executes(data, row.executor, kept.life)
     if executor != row.executor:
         changes["executor"] = executor
         if executor is not None and executor != kept.last_executor:

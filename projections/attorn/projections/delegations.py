@@ -29,10 +29,13 @@ from attorn.contracts.execution import ExecutionStarted
 from attorn.contracts.ids import Ref
 
 NAME = "delegations"
-VERSION = 1
+VERSION = 2
 INDEXES = (("delegate", "key"), ("delegator", "key"))
 
 State: TypeAlias = Literal["granted", "accepted", "active", "exhausted", "expired", "revoked", "declined", "suspended"]
+
+_RECENT: Final = 32
+"""Of so many executions it is known whether they were counted."""
 
 OVER: Final = frozenset({"exhausted", "expired", "revoked", "declined"})
 """Nothing may be done under it any more."""
@@ -61,8 +64,8 @@ class Terms(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 class Row(msgspec.Struct, frozen=True, gc=False):
     """A delegation, `W-1/D-1`, or one narrowing of it, `W-1/D-1@17`, of which the state is `narrowed`.
 
-    `parent` is the key of the delegation that it descends from. `uses` are the executions begun under it. `reason` is
-    why it is in this state since `state_position`.
+    `parent` is the key of the delegation that it descends from. `uses` are the executions begun under it, `recent` the
+    last of them. `reason` is why it is in this state since `state_position`.
     """
 
     key: str
@@ -82,6 +85,7 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     by: str | None = None
     reason: str | None = None
     terms: Terms = Terms()
+    recent: tuple[str, ...] = ()
 
 
 def keys(recorded: Recorded) -> tuple[str, ...]:
@@ -108,10 +112,15 @@ def apply(row: Row | None, recorded: Recorded, key: str) -> Row | None:
     if row is None:
         return None
     if isinstance(data, ExecutionStarted):
+        if data.execution_id in row.recent:
+            return row  # told once more, it is no second use
+        recent = (*row.recent, data.execution_id)[-_RECENT:]
         state = "active" if row.state in ("granted", "accepted") else row.state
         if state == row.state:
-            return _replace(row, uses=row.uses + 1)
-        return _replace(row, uses=row.uses + 1, state=state, state_position=recorded.position, state_time=event.time)
+            return _replace(row, uses=row.uses + 1, recent=recent)
+        return _replace(
+            row, uses=row.uses + 1, recent=recent, state=state, state_position=recorded.position, state_time=event.time
+        )
     if isinstance(data, DelegationNarrowed):
         return _replace(row, narrowed=row.narrowed + 1)
     if isinstance(data, DelegationResumed):

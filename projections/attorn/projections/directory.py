@@ -14,6 +14,7 @@ from attorn.contracts import subjects
 from attorn.contracts.envelope import Event, Recorded, Unknown
 from attorn.contracts.finding import FindingAccepted, FindingDismissed, FindingRemediated
 from attorn.contracts.ids import ParticipantKind
+from attorn.contracts.messages import KIND_BY_EVENT
 from attorn.contracts.participant import (
     AbsenceDeclared,
     AbsenceEnded,
@@ -40,7 +41,7 @@ from attorn.contracts.source import SourceRegistered
 from attorn.projections.relations import FIRST, RELATING, Relations
 from attorn.projections.reviewing import REVIEWED, Reviewing
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Higher whenever the same events make another directory, or other relations, than before."""
 
 KINDS = ("participant", "process", "policy", "source")
@@ -216,11 +217,14 @@ class Directory(msgspec.Struct):
         if event.data.__class__ not in REVIEWED and event.subject.startswith("work/"):
             return
         kind, _, id = event.subject.partition("/")
-        if event.data.__class__ in REVIEWED and self.hears(event):
+        # What stands in a stream of another kind is about nobody here, whoever said it.
+        if KIND_BY_EVENT.get(event.data.__class__) != kind or not self.hears(event):
+            return
+        if event.data.__class__ in REVIEWED:
             # The first registration stands, and with it the room that it said.
             if event.data.__class__ is not ParticipantRegistered or id not in self.participants:
                 self.reviewing.evolve(recorded)
-        if kind not in KINDS or not self.hears(event):
+        if kind not in KINDS:
             return
         stamp = Stamp(recorded.position, recorded.event.time, recorded.recorded_at)
         replace = msgspec.structs.replace
@@ -260,11 +264,17 @@ class Directory(msgspec.Struct):
         a registered source, for which a person answers, may introduce who was not known, as any person may: that takes
         nothing from anybody, and lends no power. Sources are registered by people alone. While the ledger has no
         custodian there is nobody to give the word, and everything counts.
+
+        What belongs in a stream of another kind never does, or the word for one kind would be that for every kind.
         """
-        if event.authtype != "system":
+        if event.subject.startswith("work/"):
             return True
         kind, _, id = event.subject.partition("/")
         if kind not in KINDS or type(event.data) in _SAYS_NOTHING:
+            return True
+        if KIND_BY_EVENT.get(type(event.data)) != kind:
+            return False
+        if event.authtype != "system":
             return True
         source = self._registered_source(event.authid or "", before)
         if source is not None and (kind in source.speaks_of or isinstance(event.data, ParticipantRegistered)):
@@ -273,6 +283,23 @@ class Directory(msgspec.Struct):
         if isinstance(event.data, ParticipantSuspended) and id == event.authid:
             return True
         return self.root_custodian(NOW if before is None else AsOf(position=before - 1)) is None
+
+    def fork(self) -> "Directory":
+        """What there is now, to be led on by itself with what is said of people, processes, policies and sources.
+
+        The relations stay shared, since none of that moves them; how many reviews wait for whom it does not know.
+        """
+        return msgspec.structs.replace(
+            self,
+            participants={**self.participants},
+            sources={**self.sources},
+            processes={**self.processes},
+            policies={**self.policies},
+            held={**self.held},
+            holders={**self.holders},
+            attestations={**self.attestations},
+            reviewing=Reviewing(),
+        )
 
     def _registered_source(self, id: str, before: int | None) -> SourceRegistered | None:
         said = reversed(self.sources.get(id, ()))

@@ -188,19 +188,21 @@ def standing(rows: Iterable[Row]) -> Standing:
     asked: dict[str, str | None] = {}
     for row in rows:
         payload = restore(row)
+        executor = executes(payload, executor, life)
         life = step(life, payload).after
-        executor = executes(payload, executor)
         if row.waiting_on is not None and row.reference is not None:
             asked[row.reference] = row.waiting_on
     waiting_on = asked.get(life.inputs[-1]) if life.state == "waiting_input" and life.inputs else None
     return Standing(state=life.state, cycle=life.cycle, executor=executor, waiting_on=waiting_on)
 
 
-def executes(payload: Any, executor: str | None) -> str | None:
-    """Who carries the work out after an event, when `executor` did before it."""
+def executes(payload: Any, executor: str | None, life: Lifecycle) -> str | None:
+    """Who carries the work out after an event, when `executor` did before it, and it stood at `life`."""
     taker = _TAKERS.get(payload.__class__, "")
     if taker is None:
         return None
+    if payload.__class__ is execution.ExecutionStarted and payload.execution_id in life.executions:
+        return executor  # what is under way stays with whom it began with
     return getattr(payload, taker) if taker else executor
 
 

@@ -11,7 +11,7 @@ from attorn.cli.connect import Attorn, connected
 from attorn.cli.errors import Exit, Failed, misused, not_found, visible
 from attorn.cli.options import Given, Id, Limit, Options
 from attorn.cli.output import Column, bold, facts, progress, say, shown, write_list, write_one
-from attorn.cli.paging import listed, others
+from attorn.cli.paging import listed, others, whole
 from attorn.cli.reading import pages, require_position
 
 app = App(name="audit", help="Prove on the whole log what must always hold, and list what broke a rule.")
@@ -394,7 +394,9 @@ async def _differences(
     with progress("views", len(works), unit="items") as advance:
         for start in range(0, len(works), ASKED_AT_ONCE):
             some = works[start : start + ASKED_AT_ONCE]
-            answers = await asyncio.gather(*(attorn.ask("intervals", work=work, position=position) for work in some))
+            answers = await asyncio.gather(
+                *(whole(attorn, "intervals", "intervals", work=work, position=position) for work in some)
+            )
             for work, answer in zip(some, answers, strict=True):
                 found[work] = _persons(answer.get("intervals", ()))
             advance(len(found), None)

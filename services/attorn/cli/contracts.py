@@ -26,13 +26,13 @@ def ls(
 
     Example: attorn contracts ls --commands
     """
+    from attorn.contracts import subjects
     from attorn.contracts.messages import COMMANDS, EVENTS
-    from attorn.services import documents
 
     if commands:
         found = [{"name": one.verb, "stream": "", "says": _sentence(one)} for one in COMMANDS]
     else:
-        found = [{"name": one.type, "stream": documents.kind(one.type), "says": _sentence(one)} for one in EVENTS]
+        found = [{"name": one.type, "stream": subjects.kind(one.type), "says": _sentence(one)} for one in EVENTS]
     write_list(options, found, COLUMNS, id="name", nothing="there are none")
 
 
@@ -167,6 +167,7 @@ def judged(bodies: list[tuple[int, bytes]]) -> Iterator[dict[str, Any]]:
 
 def _odd(line: int, said: Mapping[str, Any], subject: str) -> Iterator[dict[str, Any]]:
     """What a door takes, and a publisher did hardly mean."""
+    from attorn.contracts import subjects
     from attorn.contracts.door import shape_of
     from attorn.contracts.upcast import UPCASTERS
     from attorn.services import documents
@@ -180,7 +181,7 @@ def _odd(line: int, said: Mapping[str, Any], subject: str) -> Iterator[dict[str,
         return
     if type in UPCASTERS:
         yield _remark(line, said, "type", f"{type} is an old version", "it is read as the newest; send that one")
-    kind = documents.kind(type)
+    kind = subjects.kind(type)
     if not subject.startswith(f"{kind}/"):
         yield _remark(line, said, "subject", f"{type} belongs in a stream {kind}/<id>, not in {subject}", "")
 

@@ -11,7 +11,7 @@ from attorn.cli.errors import not_found, visible
 from attorn.cli.inputs import command, fresh, pairs
 from attorn.cli.options import From, Given, Id, Limit, Position, Reason, Text, Texts, When, Who, Work, as_of
 from attorn.cli.output import Column, bold, facts, shown, write_list, write_one
-from attorn.cli.paging import listed, others
+from attorn.cli.paging import listed, others, whole
 from attorn.cli.state import folded, only
 from attorn.cli.telling import tell
 from attorn.contracts.delegation import (
@@ -238,7 +238,8 @@ async def show(
     Example: attorn delegation show W-1 D-1 --position 120
     """
     async with connected(options) as attorn:
-        found = await attorn.ask("delegation", work=work, delegation=delegation, **as_of(None, None, position))
+        asked = {"work": work, "delegation": delegation, **as_of(None, None, position)}
+        found = await whole(attorn, "delegation", "violations", **asked)
     if found.get("problem"):
         raise not_found(found["problem"], f"`attorn delegation ls {work}`")
     write_one(options, found, lambda: _lines(found), id=delegation)

@@ -27,6 +27,17 @@ async def listed(
             return (found[:limit], after is not None or len(found) > limit) if limit else (found, False)
 
 
+async def whole(attorn: Attorn, question: str, field: str, **parameters: Any) -> dict[str, Any]:
+    """An answer with all that its pages have in `field`; what else it says is said by the first of them."""
+    found: dict[str, Any] = await attorn.ask(question, **parameters)
+    after = found.pop("next", None)
+    while after is not None:
+        page = await attorn.ask(question, after=after, **parameters)
+        found[field] = [*found.get(field, ()), *page.get(field, ())]
+        after = page.get("next")
+    return found
+
+
 async def one(attorn: Attorn, question: str, field: str, id: str) -> dict[str, Any] | None:
     """The thing with this id, out of a question that lists all of them in the order of their ids."""
     # No id comes between this and the one that is looked for: `~` is behind every character of an id.

@@ -23,6 +23,7 @@ COLUMNS: Final = (
     Column("STATUS", "status", "id"),
     Column("FIELD", "field", "id"),
     Column("BYTES", "bytes", "number"),
+    Column("SENT AGAIN BY", "resubmitted_by", "id"),
     Column("REASON", "reason"),
 )
 
@@ -36,24 +37,31 @@ async def ls(
     limit: Limit = 100,
     options: Given,
 ) -> None:
-    """List what is in quarantine, newest first, with the reason of each.
+    """List what is in quarantine, newest first, with the reason of each, and by whom it was sent again.
 
     Example: attorn quarantine ls --source shop
     """
     if limit < 0:
         raise misused(f"--limit is {limit}; it is at least 1, or 0 for all")
     found: list[dict[str, Any]] = []
+    taken: dict[str, str | None] = {}
     async with connected(options) as attorn:
         first, last = await _bounds(attorn)
         more = False
         for number in range(last, first - 1, -1):
             message = await _message(attorn, number)
-            if message is None or source not in (None, _source(message)):
+            if message is None:
+                continue
+            if (marked := _marked(message)) is not None:
+                # Newest first: a mark comes before the message that it is about, and the newest one counts.
+                taken.setdefault(marked, _taker(message))
+                continue
+            if source not in (None, _source(message)):
                 continue
             if limit and len(found) == limit:
                 more = True
                 break
-            found.append(_item(message))
+            found.append(_item(message, taken.get(str(number))))
     nothing = "nothing is in quarantine" if source is None else f"nothing from {source} is in quarantine"
     write_list(options, found, COLUMNS, id="number", nothing=nothing, more=others(more))
 
@@ -72,15 +80,16 @@ async def show(
     """
     async with connected(options) as attorn:
         message = await _found(attorn, number)
+        taker = await _taken_by(attorn, number)
     data = message.data or b""
     if raw:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
         return
-    item = _item(message) | {"body": data.decode("utf-8", "backslashreplace")}
+    item = _item(message, taker) | {"body": data.decode("utf-8", "backslashreplace")}
     match options.output:
         case "table":
-            names = ("number", "source", "status", "field", "reason", "digest", "bytes")
+            names = ("number", "source", "status", "field", "reason", "digest", "bytes", "resubmitted_by")
             write_lines(facts([(name, shown(item[name])) for name in names]))
             write_lines(["", shown(item["body"])])
         case "id":
@@ -104,8 +113,11 @@ async def resubmit(
 ) -> int:
     """Have a message taken in again, in the name of its source: as it was, or mended.
 
-    As it was: when a fault of ours kept it out. What is recorded says who sent it again. The message stays in
-    quarantine, as what had come in; sent twice, it is recorded once.
+    As it was: when a fault of ours kept it out. Mended, it is still that fact: source, id, type and subject stay as
+    they were, where they were in order; what says something of people, processes, policies or sources is for the
+    custodian of the ledger and admins to mend. What is recorded says who sent it again, who has to be registered.
+    The message stays in quarantine, as what had come in; it is taken again once, and the same file sent twice is
+    recorded once.
 
     Example: attorn quarantine resubmit 3 --fixed event.json
     """
@@ -139,7 +151,7 @@ async def resubmit(
     return OF_STATUS.get(wrong[0].status, Exit.FAILED) if wrong else Exit.OK
 
 
-def _item(message: "RawStreamMsg") -> dict[str, Any]:
+def _item(message: "RawStreamMsg", taker: str | None) -> dict[str, Any]:
     headers = message.headers or {}
     return {
         "number": message.seq,
@@ -150,11 +162,36 @@ def _item(message: "RawStreamMsg") -> dict[str, Any]:
         "digest": headers.get("Attorn-Digest"),
         # Of what was too large its beginning is kept, and how much there was.
         "bytes": int(headers.get("Attorn-Bytes") or len(message.data or b"")),
+        "resubmitted_by": taker,
     }
 
 
 def _source(message: "RawStreamMsg") -> str:
     return (message.subject or "").removeprefix("attorn.quarantine.")
+
+
+def _marked(message: "RawStreamMsg") -> str | None:
+    """The number of the message that `message` marks as taken again, or not; None when it is a message of a source."""
+    source, _, number = _source(message).partition(".")
+    return number if source == "taken" and number else None
+
+
+def _taker(mark: "RawStreamMsg") -> str | None:
+    """Who sent again what is marked; None when nothing could be recorded of it."""
+    headers = mark.headers or {}
+    return headers.get("Attorn-Taken-By") if headers.get("Attorn-Digest") else None
+
+
+async def _taken_by(attorn: Attorn, number: int) -> str | None:
+    from nats.js.errors import NotFoundError
+
+    from attorn.contracts import subjects
+
+    js = attorn.nc.jetstream(timeout=attorn.options.timeout)
+    try:
+        return _taker(await js.get_last_msg(subjects.QUARANTINE, subjects.taken(number)))
+    except NotFoundError:
+        return None
 
 
 async def _bounds(attorn: Attorn) -> tuple[int, int]:
@@ -187,6 +224,6 @@ async def _message(attorn: Attorn, number: int) -> "RawStreamMsg | None":
 async def _found(attorn: Attorn, number: int) -> "RawStreamMsg":
     first, last = await _bounds(attorn)
     message = await _message(attorn, number) if first <= number <= last else None
-    if message is None:
+    if message is None or _marked(message) is not None:
         raise not_found(f"nothing in quarantine has the number {number}", "`attorn quarantine ls` says what has")
     return message

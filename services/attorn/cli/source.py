@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from attorn.cli.connect import Attorn, connected
+from attorn.cli.errors import misused
 from attorn.cli.inputs import command
 from attorn.cli.options import Given, Text, Who
 from attorn.cli.output import Column, write_list
@@ -33,17 +34,28 @@ async def register(
         Who | None, Parameter(help="The person who answers for its work; by default who acts.")
     ] = None,
     speaks_of: Annotated[
-        tuple[Spoken, ...] | None,
-        Parameter(help="What it may speak of with effect, beside work; the ledger's custodian or an admin says so."),
-    ] = None,
+        tuple[Spoken, ...],
+        Parameter(
+            json_list=False,
+            negative=(),
+            show_default=False,
+            help="What it may speak of with effect, beside work; the ledger's custodian or an admin says so.",
+        ),
+    ] = (),
+    speaks_of_nothing: Annotated[bool, Parameter(negative=(), help="Take from it the word that it was given.")] = False,
     options: Given,
 ) -> None:
-    """Let a system report facts. Registered again, it has another custodian from then on, and keeps its word.
+    """Let a system report facts. Registered again, it has another custodian from then on.
+
+    Its word it keeps, until another is said, or `--speaks-of-nothing`.
 
     Example: attorn source register hr --uri https://hr.example --custodian ana --speaks-of participant
     """
+    if speaks_of and speaks_of_nothing:
+        raise misused("--speaks-of says what it may speak of, --speaks-of-nothing that it may not; say one of them")
     who = custodian or options.actor
-    asked = command(RegisterSource, {"source_id": source, "uri": uri, "custodian": who, "speaks_of": speaks_of})
+    word = () if speaks_of_nothing else speaks_of or None
+    asked = command(RegisterSource, {"source_id": source, "uri": uri, "custodian": who, "speaks_of": word})
     async with connected(options) as attorn:
         await tell_plainly(attorn, asked, f"{source} may report facts; {who} is custodian")
 

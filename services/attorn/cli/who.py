@@ -9,6 +9,7 @@ from attorn.cli.connect import connected
 from attorn.cli.errors import misused, not_found, visible
 from attorn.cli.options import At, Given, KnownAt, Position, Work, as_of
 from attorn.cli.output import Column, bold, shown, write_list, write_one
+from attorn.cli.paging import whole
 
 INTERVALS = (
     Column("FROM", "from_position", "number"),
@@ -41,7 +42,7 @@ async def who(
         if history:
             if at is not None or known_at is not None:
                 raise misused("--history goes with --position only")
-            found = await attorn.ask("intervals", work=work, position=position)
+            found = await whole(attorn, "intervals", "intervals", work=work, position=position)
         else:
             found = await attorn.ask("who", work=work, **then)
     if found.get("problem"):

@@ -29,21 +29,19 @@ DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 VERSION: Final = "1.0.0"
 """Of the contracts, not of the software: fields and types are added in minor versions; nothing is ever taken away."""
 
-_KINDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
+_IDS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        **dict.fromkeys(
-            ("participant", "team", "role", "absence", "agent", "liveness", "attestation"),
-            ("participant", "refunds-bot"),
-        ),
-        **dict.fromkeys(("process", "service_review"), ("process", "refunds")),
-        "policy": ("policy", "refund-review"),
-        **dict.fromkeys(("outcome", "baseline"), ("outcome", "trust")),
-        "source": ("source", "shop"),
-        "claim": ("claim", "order-4711"),
-        **dict.fromkeys(("ledger", "export"), ("ledger", "main")),
+        "participant": "refunds-bot",
+        "process": "refunds",
+        "policy": "refund-review",
+        "outcome": "trust",
+        "source": "shop",
+        "work": "W-1042",
+        "claim": "order-4711",
+        "ledger": "main",
     }
 )
-"""The kind of stream that the events of a family belong in, with the id that the examples have; all others: work."""
+"""The id that the examples have, by the kind of stream."""
 
 _KIND_SENTENCES: Final = {
     "participant": "Who takes part: humans, agents, teams and systems, with their roles, absences and deployments.",
@@ -69,20 +67,14 @@ _RECORDED: Final[Mapping[str, Any]] = MappingProxyType(
 )
 
 
-def kind(type: str) -> str:
-    """The kind of stream in which events of `type` belong: `work` of `attorn.work.defined.v1`."""
-    return _KINDS.get(subjects.family_and_fact(type)[0], ("work", ""))[0]
-
-
 def fact_example(shape: Shape) -> Event:
     """The example of an event as a publisher sends it to a fact door."""
-    name: str = shape.type  # type: ignore[attr-defined]
-    place, id = _KINDS.get(subjects.family_and_fact(name)[0], ("work", "W-1042"))
+    place = subjects.kind(shape.type)  # type: ignore[attr-defined]
     return codec.event(
         EVENT_EXAMPLES.get(shape) or OLDER_EXAMPLES[shape],  # type: ignore[arg-type]
         id="0195576e-0c00-7000-8000-000000001042",
         source="https://shop.example/orders",
-        subject=f"{place}/{id}",
+        subject=f"{place}/{_IDS[place]}",
         time=datetime(2026, 3, 2, 9, tzinfo=UTC),
     )
 
@@ -117,7 +109,7 @@ def _event_schema(shape: Shape) -> Document:
     envelope = _envelope()
     envelope["properties"] |= {
         "type": {"const": name},
-        "subject": _subject(kind(name)),
+        "subject": _subject(subjects.kind(name)),
         "data": {"$ref": f"#/$defs/{shape.__name__}"},
     }
     return {
@@ -322,6 +314,9 @@ def _facts(types: list[str]) -> tuple[Document, Document]:
         "summary": "Send again what is in quarantine, in the name of its source: as it was, or mended.",
         "description": (
             "For whoever runs attorn. An empty body is the message as it was; anything else is sent in its place. "
+            "That is the same fact, mended: `source`, `id`, `type` and `subject` stay as they were, where they were in "
+            "order. What says something of people, processes, policies or sources is mended by the custodian of the "
+            "ledger or an admin. A message is taken again once; the same bytes again have the same receipt. "
             "What is recorded says who sent it again, in `resubmittedby`."
         ),
         "parameters": {name: _ref("parameters", name) for name in ("participant", "number")},
@@ -650,7 +645,9 @@ def events_table() -> str:
     ]
     for one in subjects.KINDS:
         lines += ["", f"## {one}/&lt;id&gt;", "", _KIND_SENTENCES[one], "", "| type | says |", "|---|---|"]
-        lines += [f"| `{shape.type}` | {_cell(_description(shape))} |" for shape in EVENTS if kind(shape.type) == one]
+        lines += [
+            f"| `{shape.type}` | {_cell(_description(shape))} |" for shape in EVENTS if subjects.kind(shape.type) == one
+        ]
     return "\n".join(lines) + "\n"
 
 

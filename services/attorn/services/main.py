@@ -102,7 +102,7 @@ async def run(nats_url: str, metrics_at: health.Address | None = None) -> None:
         for slice_ in SLICES:
             slice_.build(broker, streams, now)
         quarantine = intake.Quarantine(ledger_connection)
-        intake.build(broker, streams, quarantine)
+        intake.build(broker, streams, quarantine, now)
         tasks = [
             group.create_task(intake.take_in(ledger_connection, streams, quarantine), name="intake"),
             group.create_task(relay.run(ledger, relay_connection, progress), name="relay"),

@@ -23,7 +23,7 @@ from attorn.services import health, metrics
 from attorn.services.about import About
 from attorn.services.directory import LiveDirectory
 from attorn.services.health import Check
-from attorn.services.ledger import probe
+from attorn.services.ledger.probe import EVERY_S, Probe
 from attorn.services.ledger.wire import Wire
 from attorn.services.measured import MeasuredLedger
 from attorn.services.relay.app import Progress
@@ -69,12 +69,15 @@ class Standing:
     def __init__(self, ledger: MeasuredLedger, relay: Progress, about: Callable[[], About]) -> None:
         self._ledger, self._relay, self._about = ledger, relay, about
         self._directory: LiveDirectory | None = None
-        self._log: Wire | None = None
+        self._probe: Probe | None = None
         self.checks: dict[str, Check] = {"start": self._started}
 
-    def begin(self, directory: LiveDirectory, log: Wire, doors: Wire) -> None:
-        """From here on it answers: over the connections `log`, on which it records, and `doors`, on which it hears."""
-        self._directory, self._log = directory, log
+    def begin(self, directory: LiveDirectory, log: Wire, doors: Wire, *, probe_every_s: float = EVERY_S) -> None:
+        """From here on it answers: over the connections `log`, on which it records, and `doors`, on which it hears.
+
+        However many ask, the log is probed once in `probe_every_s` seconds.
+        """
+        self._directory, self._probe = directory, Probe(log, timeout=PROBE_S, every_s=probe_every_s)
         self.checks |= {
             "log": health.round_trip(log),
             "doors": health.round_trip(doors),
@@ -117,10 +120,10 @@ class Standing:
         return None
 
     async def _appends(self) -> str | None:
-        assert self._log is not None
+        assert self._probe is not None
         # What went wrong a moment ago speaks first: a server that ran out of disk takes no append until it is started
         # again, even when there is room once more.
-        return self._ledger.wrong or await probe.trouble(self._log, timeout=PROBE_S)
+        return self._ledger.wrong or await self._probe.trouble()
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ differ in what a broken rule means: a command is refused, a fact is recorded wit
 import asyncio
 import hashlib
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from itertools import chain, count
@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar
 import msgspec
 
 from attorn.contracts import codec, door
-from attorn.contracts.envelope import SEVERITY_NUMBERS, Entry, Event, sequence
+from attorn.contracts.envelope import SEVERITY_NUMBERS, Entry, Event, Recorded, sequence
 from attorn.contracts.escalation import WorkEscalated
 from attorn.contracts.ledger import BATCH_MAX, Append, Ledger
 from attorn.contracts.refusal import Breach, Conflict, Receipt, Refused, Unavailable
@@ -36,6 +36,9 @@ IDS_CACHED_MAX: Final = 262_144
 
 PRESUMED_MIN: Final = 8
 """How many streams that are not cached are worth a try at presuming that they are new."""
+
+_WHO_THERE_IS: Final = "directory"
+"""Beside the streams, whose turn it is to report who and what there is."""
 
 _encoder: Final = msgspec.json.Encoder()
 
@@ -408,9 +411,36 @@ async def record(streams: Streams, facts: Sequence[Fact]) -> list[Receipt | Refu
     facts may have been recorded, and sending them again tells.
     """
     replies: list[Receipt | Refused] = []
-    for start in range(0, len(facts), BATCH_MAX):
-        replies += await _record(streams, facts[start : start + BATCH_MAX])
+    for part in _parts(facts):
+        try:
+            replies += await _record(streams, part)
+        except Unavailable as late:
+            if not replies:
+                raise
+            raise Unavailable(late.reason, "unknown") from None  # of these nothing may be on the log, of others is
     return replies
+
+
+def _parts(facts: Sequence[Fact]) -> Iterator[Sequence[Fact]]:
+    """`facts` in their order, as many at a time as one append takes.
+
+    An append has each stream once. Who and what there is decides whose word counts, also in the very next fact: what
+    is said of that stands on the log in the order in which it was said, whichever streams it is in.
+    """
+    start, seen, last, says_who_there_is = 0, set[str](), "", False
+    for index, fact in enumerate(facts):
+        stream = fact.stream
+        is_of_directory = not stream.startswith("work/") and stream.partition("/")[0] in KINDS
+        # What comes back to a stream would stand there before what was said of others in between.
+        is_back = says_who_there_is and stream != last and stream in seen
+        if is_back or index - start == BATCH_MAX:
+            yield facts[start:index]
+            start, says_who_there_is = index, False
+            seen.clear()
+        seen.add(stream)
+        last, says_who_there_is = stream, says_who_there_is or is_of_directory
+    if facts:
+        yield facts[start:]
 
 
 async def _record(streams: Streams, facts: Sequence[Fact]) -> list[Receipt | Refused]:
@@ -426,16 +456,23 @@ async def _record(streams: Streams, facts: Sequence[Fact]) -> list[Receipt | Ref
 
 async def _record_together(streams: Streams, facts: Sequence[Fact]) -> list[Receipt | Refused]:
     names = {fact.stream for fact in facts}
-    async with streams.holding(names):
+    says_who_there_is = any(name.partition("/")[0] in KINDS for name in names)
+    # Two who say at the same time who there is would not know of each other, though one of them was there before.
+    async with streams.holding({*names, _WHO_THERE_IS} if says_who_there_is else names):
         for attempt in range(ATTEMPTS_MAX):
             batch = _Batch()
             loaded = await streams.load_all(names, may_presume=attempt == 0)
             for fact in facts:
                 batch.admit(fact, loaded[fact.stream])
-            # Who and what there is by now is asked for while the facts are on their way, unless they say it themselves.
-            # What somebody else says in these very milliseconds no warning knows of; the findings do.
+            # Who and what there is by now is asked for while the facts are on their way, unless they say it themselves:
+            # then they are judged by what there was before each of them, as the findings are. What another process says
+            # in these very milliseconds no warning knows of; the findings do.
             asking: asyncio.Future[bool] | None = None
-            if batch.entries and not any(stream.partition("/")[0] in KINDS for stream in batch.entries):
+            before: Directory | None = None
+            if batch.entries and says_who_there_is:
+                await streams.directory.catch_up()
+                before = streams.directory.view.fork()
+            elif batch.entries:
                 asking = asyncio.ensure_future(streams.directory.catch_up())
             try:
                 ends = await streams.ledger.append_all(batch.appends()) if batch.entries else []
@@ -456,7 +493,7 @@ async def _record_together(streams: Streams, facts: Sequence[Fact]) -> list[Rece
                     streams.forget(stream)
                 # They are on the log; only what they broke is not known yet, and asking again tells.
                 raise Unavailable(late.reason, "unknown") from None
-            return batch.settle(ends, streams)
+            return batch.settle(ends, streams, before)
         raise Unavailable(f"other writers were faster {ATTEMPTS_MAX} times on {min(names)}")
 
 
@@ -499,16 +536,22 @@ class _Batch:
     def appends(self) -> list[Append]:
         return [Append(name, self._loaded[name].version, tuple(entries)) for name, entries in self.entries.items()]
 
-    def settle(self, ends: Sequence[int], streams: Streams) -> list[Receipt | Refused]:
-        """Fold what was recorded into the cached streams, and give each fact its answer."""
+    def settle(self, ends: Sequence[int], streams: Streams, before: Directory | None) -> list[Receipt | Refused]:
+        """Fold what was recorded into the cached streams, and give each fact its answer.
+
+        With `before`, what there was before them, each is judged by that and by those that stand before it.
+        """
         receipts: dict[tuple[str, int], Receipt] = {}
         digests = {(name, index): digest for (name, *_), (index, digest) in self._admitted.items()}
-        for (stream, entries), end in zip(self.entries.items(), ends, strict=True):
-            rules, loaded = streams.rules(stream), self._loaded[stream]
+        known = streams.directory.view
+        for end, stream in sorted(zip(ends, self.entries, strict=True)):
+            rules, loaded, entries = streams.rules(stream), self._loaded[stream], self.entries[stream]
             for index, entry in enumerate(entries):
                 position = end - len(entries) + 1 + index
-                broken = tuple(rules.check(loaded.state, entry.event, streams.directory.view))
-                loaded.take(rules, entry, position, streams.directory.view, digests[stream, index])
+                broken = tuple(rules.check(loaded.state, entry.event, before or known))
+                if before is not None and stream.partition("/")[0] in KINDS:
+                    before.evolve(Recorded(position, entry.event.time, entry.event, entry.body))
+                loaded.take(rules, entry, position, known, digests[stream, index])
                 receipts[stream, index] = Receipt(
                     position=position, event_id=entry.event.id, stream=stream, time=entry.event.time, warnings=broken
                 )

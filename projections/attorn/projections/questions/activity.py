@@ -6,6 +6,7 @@ from typing import Annotated, Final, TypeAlias
 
 import msgspec
 
+from attorn.contracts.ids import Count
 from attorn.projections import activity, board, controls, timeline
 from attorn.projections.directory import Directory
 from attorn.projections.fold import Rows
@@ -29,7 +30,7 @@ class AskActivityEvents(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
     who: str
     day: Date
-    after: int = 0
+    after: Count = 0
     limit: Limit = 100
 
 
@@ -37,7 +38,7 @@ class AskContributions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """`after` and `limit` are of the events that are listed; outputs and shares are always of the whole item."""
 
     work: str
-    after: int = 0
+    after: Count = 0
     limit: Limit = 1_000
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final, get_args
 
 import msgspec
 
-from attorn.contracts.ids import Priority
+from attorn.contracts.ids import Count, Priority, Timestamp
 from attorn.projections import accountability, board
 from attorn.projections.directory import AsOf, Directory
 from attorn.projections.fold import Rows
@@ -29,7 +29,7 @@ class AskBoard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     executor: str | None = None
     waiting_on: str | None = None
     priority: Priority | None = None
-    overdue_at: datetime | None = None
+    overdue_at: Timestamp | None = None
     after: str = ""
     limit: Limit = 100
 
@@ -40,9 +40,9 @@ class AskBoard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class AskBoardThen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    position: int | None = None
-    at: datetime | None = None
-    known_at: datetime | None = None
+    position: Count | None = None
+    at: Timestamp | None = None
+    known_at: Timestamp | None = None
     state: State | None = None
     open: bool | None = None
     waiting_on: str | None = None
@@ -54,9 +54,9 @@ class AskBoardThen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 class AskBoardCounts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Without any of these, now; with `at`, each item as it stood after what had happened to it by then."""
 
-    position: int | None = None
-    at: datetime | None = None
-    known_at: datetime | None = None
+    position: Count | None = None
+    at: Timestamp | None = None
+    known_at: Timestamp | None = None
 
 
 class Item(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -9,7 +9,7 @@ import msgspec
 
 from attorn.contracts.decision import DecisionMade
 from attorn.contracts.execution import ExecutionGuided, ExecutionInputProvided
-from attorn.contracts.ids import Pinned
+from attorn.contracts.ids import Pinned, Timestamp
 from attorn.contracts.review import WorkReviewed
 from attorn.projections import activity, board, controls, timeline
 from attorn.projections.directory import AsOf, Directory
@@ -32,7 +32,7 @@ class AskCoverage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """`at`: the time that days are counted back from; without it, none are."""
 
     process: str | None = None
-    at: datetime | None = None
+    at: Timestamp | None = None
     after: str = ""
     limit: Limit = 100
 
@@ -41,7 +41,7 @@ class AskLooks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """`at`: the time that days are counted back from; without it, none are."""
 
     agent: str
-    at: datetime | None = None
+    at: Timestamp | None = None
 
 
 class AskScorecard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

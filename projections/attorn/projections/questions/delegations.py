@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from attorn.contracts.execution import ExecutionActionRecorded, ExecutionStarted
-from attorn.contracts.ids import Money, Pinned
+from attorn.contracts.ids import Count, Money, Pinned
 from attorn.contracts.policy import PolicyKind
 from attorn.projections import activity, controls, delegations, findings, timeline
 from attorn.projections.bounds import after_narrowing
@@ -33,15 +33,15 @@ class AskDelegation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     work: str
     delegation: str
-    position: int | None = None
-    after: int = 0
+    position: Count | None = None
+    after: Count = 0
     limit: Limit = 1_000
 
 
 class AskGoverning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`event` is the position of an event in the log."""
 
-    event: int
+    event: Count
 
 
 class Delegation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

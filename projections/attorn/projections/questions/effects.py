@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import msgspec
 
+from attorn.contracts.ids import Count
 from attorn.projections import activity, board, effects, escalations
 from attorn.projections.directory import Directory
 from attorn.projections.fold import Rows
@@ -25,7 +26,7 @@ class AskHalfDone(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     raised_by: str | None = None
     open: bool | None = None
-    after: int = 0
+    after: Count = 0
     limit: Limit = 100
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from attorn.contracts.escalation import Rung
-from attorn.contracts.ids import Severity
+from attorn.contracts.ids import Count, Severity
 from attorn.projections import board, escalations
 from attorn.projections.directory import Directory
 from attorn.projections.fold import Rows
@@ -21,7 +21,7 @@ class AskEscalations(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     severity: Severity | None = None
     process: str | None = None
     raised_by: str | None = None
-    after: int = 0
+    after: Count = 0
     limit: Limit = 100
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 
+from attorn.contracts.ids import Timestamp
 from attorn.projections import board, timeline
 from attorn.projections.directory import AsOf, Directory
 from attorn.projections.fold import Rows
@@ -51,9 +52,9 @@ class AskStalled(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     `at` is, by default, when the last event was recorded: the views have no other clock.
     """
 
-    at: datetime | None = None
-    expected_s: Annotated[float, msgspec.Meta(gt=0)] = 7 * 24 * 3_600.0
-    times: Annotated[float, msgspec.Meta(gt=0)] = 1.0
+    at: Timestamp | None = None
+    expected_s: Annotated[float, msgspec.Meta(gt=0, le=2**53 - 1)] = 7 * 24 * 3_600.0
+    times: Annotated[float, msgspec.Meta(gt=0, le=2**53 - 1)] = 1.0
     process: str | None = None
     after: str = ""
     limit: Limit = 100
@@ -64,7 +65,7 @@ class AskBottleneck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     work: str | None = None
     process: str | None = None
-    until: datetime | None = None
+    until: Timestamp | None = None
     after: str = ""
     limit: Limit = 100
 
@@ -153,7 +154,8 @@ def stalled(rows: Rows, directory: Directory, asked: AskStalled) -> Stalled:
     at = asked.at or (newest[0].recorded_at if newest else None)
     if at is None:
         return Stalled(position=rows.position)
-    since = at - timedelta(seconds=asked.expected_s * asked.times)
+    # No event is older than time itself, however long was asked for.
+    since = at - min(at - _EVER, timedelta(seconds=min(asked.expected_s * asked.times, _SECONDS_MAX)))
     found: list[Still] = []
     for then in board.was(rows, AsOf(at=at), asked.after):
         if then.state in board.FINISHED or (asked.process is not None and then.process != asked.process):
@@ -197,6 +199,8 @@ def bottleneck(rows: Rows, directory: Directory, asked: AskBottleneck) -> Bottle
 _WAITING: Final = ("discovered", "defined", "ready")
 _RANKS: Final = ("critical", "high", "normal", "low")
 _NEVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
+_EVER: Final = datetime.min.replace(tzinfo=UTC)
+_SECONDS_MAX: Final = (_NEVER - _EVER).total_seconds()
 _MICROSECOND: Final = timedelta(microseconds=1)
 _TURN: Final = (
     f"CASE priority {' '.join(f'WHEN {name!r} THEN {rank}' for rank, name in enumerate(_RANKS))} END, "

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from attorn.contracts.ids import ParticipantKind
+from attorn.contracts.ids import Count, ParticipantKind, Timestamp
 from attorn.projections import board, escalations, holding, inbox, timeline
 from attorn.projections.directory import AsOf, Directory, Fact
 from attorn.projections.fold import Rows
@@ -27,17 +27,17 @@ class AskExecutor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Who carried a work item out at a position, at a time, or as it was known at a time; without these, now."""
 
     work: str
-    position: int | None = None
-    at: datetime | None = None
-    known_at: datetime | None = None
+    position: Count | None = None
+    at: Timestamp | None = None
+    known_at: Timestamp | None = None
 
 
 class AskOrg(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`kind`: only those; `under`: only those whose way up leads through that participant; `broken`: to nobody."""
 
-    position: int | None = None
-    at: datetime | None = None
-    known_at: datetime | None = None
+    position: Count | None = None
+    at: Timestamp | None = None
+    known_at: Timestamp | None = None
     kind: ParticipantKind | None = None
     under: str | None = None
     broken: bool | None = None
@@ -189,7 +189,13 @@ def holdings(rows: Rows, directory: Directory, asked: AskHolding) -> Holdings:
     if asked.work is not None:
         conditions.append("key = ?")
         parameters.append(f"work/{asked.work}")
-    page = rows.select(holding.Row, " AND ".join(conditions), parameters, "key", asked.limit + 1)
+    more = asked.limit + 1
+    if asked.participant is None and asked.work is None:
+        # Claims come before work; of the keys that were claimed and are free now there may be very many.
+        page = rows.select(holding.Row, "held > ?", parameters, "held", more)
+        page += rows.select(holding.Row, "key > ?", [max(asked.after, "work/")], "key", more - len(page))
+    else:
+        page = rows.select(holding.Row, " AND ".join(conditions), parameters, "key", more)
     shown = page[: asked.limit]
     works = sorted({row.work for row in shown if row.work is not None})
     items = {row.key: row for row in rows.select(board.Row, f"key IN ({marks(works)})", works)}
@@ -328,6 +334,7 @@ def _turn(first: int, second: int, third: int, id: str) -> str:
 
 
 def _holding(row: holding.Row, item: board.Row | None, directory: Directory) -> Holding:
+    assert row.holder is not None, row.key
     return Holding(
         thing=row.key,
         holder=row.holder,

@@ -8,6 +8,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
+from attorn.contracts.ids import Timestamp
 from attorn.contracts.participant import Covers
 from attorn.projections import board, inbox, timeline
 from attorn.projections.directory import Directory
@@ -23,7 +24,7 @@ class AskInbox(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     who: str
     kind: Kind | None = None
-    at: datetime | None = None
+    at: Timestamp | None = None
     after: str = ""
     limit: Limit = 50
 

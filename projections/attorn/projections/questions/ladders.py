@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from attorn.contracts.ids import Pinned
+from attorn.contracts.ids import Pinned, Timestamp
 from attorn.projections import board, controls, escalations
 from attorn.projections.directory import AsOf, Directory
 from attorn.projections.fold import Rows
@@ -17,7 +17,7 @@ class AskLadder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     work: str
     escalation: str | None = None
-    at: datetime | None = None
+    at: Timestamp | None = None
 
 
 class Ladder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -4,6 +4,7 @@ from datetime import datetime
 
 import msgspec
 
+from attorn.contracts.ids import Count, Timestamp
 from attorn.projections import accountability, board
 from attorn.projections.accountability import Interval, Who
 from attorn.projections.directory import AsOf, Directory
@@ -15,17 +16,17 @@ class AskWho(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """`position`: as of that place in the log. `at`: at that time. `known_at`: as it was known at that time."""
 
     work: str
-    position: int | None = None
-    at: datetime | None = None
-    known_at: datetime | None = None
+    position: Count | None = None
+    at: Timestamp | None = None
+    known_at: Timestamp | None = None
 
 
 class AskIntervals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`after`: only those that begin behind this position."""
 
     work: str
-    position: int | None = None
-    after: int = 0
+    position: Count | None = None
+    after: Count = 0
     limit: Limit = 1_000
 
 

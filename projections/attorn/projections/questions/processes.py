@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any, Final
 
 import msgspec
 
+from attorn.contracts.ids import Timestamp
 from attorn.contracts.process import ProcessPublished
 from attorn.projections import accountability, activity, board, effects, holding, timeline
 from attorn.projections.directory import AsOf, Directory, Stamp
@@ -25,8 +26,8 @@ class AskProcessCoverage(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     `after` and `limit` are of the processes.
     """
 
-    from_time: datetime | None = None
-    until_time: datetime | None = None
+    from_time: Timestamp | None = None
+    until_time: Timestamp | None = None
     after: str = ""
     limit: Limit = 1_000
 

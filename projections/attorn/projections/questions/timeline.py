@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from attorn.contracts.ids import Count
 from attorn.projections import timeline
 from attorn.projections.directory import Directory
 from attorn.projections.fold import Rows
@@ -24,7 +25,7 @@ class AskTimeline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     actor: str | None = None
     correlationid: str | None = None
     newest_first: bool = False
-    after: int = 0
+    after: Count = 0
     limit: Limit = 100
 
 

@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from attorn.contracts.ids import Count, Timestamp
 from attorn.projections import timeline
 from attorn.projections.directory import AsOf, Directory
 from attorn.projections.fold import Rows
@@ -24,9 +25,9 @@ class AskDeployments(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     process: str | None = None
     agent: str | None = None
     outdated: bool | None = None
-    position: int | None = None
-    at: datetime | None = None
-    known_at: datetime | None = None
+    position: Count | None = None
+    at: Timestamp | None = None
+    known_at: Timestamp | None = None
     after: str = ""
     limit: Limit = 100
 
@@ -34,21 +35,21 @@ class AskDeployments(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 class AskUnmanaged(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`at` is by default when the newest event happened."""
 
-    at: datetime | None = None
+    at: Timestamp | None = None
 
 
 class AskWhenStuck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`at` is by default when the newest event happened."""
 
     agent: str
-    at: datetime | None = None
+    at: Timestamp | None = None
 
 
 class AskUnattested(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`within` is how long a word counts, as in `P90D`; `at` is by default when the newest event happened."""
 
     within: timedelta = QUARTER
-    at: datetime | None = None
+    at: Timestamp | None = None
     after: str = ""
     limit: Limit = 100
 

@@ -259,11 +259,11 @@ class SQLiteViews:
         if self._writing is not None:
             self._writing.interrupt()
 
-    def close(self) -> None:
+    def close(self, *, remember: bool = True) -> None:
         self.interrupt()
         if not self._has_failed:
             self.write()
-            if self.position > self._remembered:
+            if remember and self.position > self._remembered:
                 self._remember()
         # The reader first: the last to close moves the write-ahead log into the file, and a reader may not write.
         if self._reader is not None:
@@ -534,7 +534,7 @@ def take_over(old: SQLiteViews, new: SQLiteViews) -> SQLiteViews:
         store.write()
         if not store._database.checkpoint():
             raise Unavailable(f"{store.path} is being read by another process")
-    old.close()
+    old.close(remember=False)  # all of it is about to be removed
     new.close()
     remove(old.path, but_itself=True)
     os.replace(new.path, old.path)

@@ -33,7 +33,7 @@ def check(work: Work, event: Event, directory: Directory) -> Sequence[Breach]:
 def evolve(work: Work, event: Event) -> Work:
     """Which claims the executions stand under, and what has been changed."""
     match event.data:
-        case ExecutionStarted(execution_id=id, claim_id=str(claim), fence=fence):
+        case ExecutionStarted(execution_id=id, claim_id=str(claim), fence=fence) if id not in work.life.executions:
             return msgspec.structs.replace(work, fences={**work.fences, id: (claim, fence)})
         case ExecutionActionRecorded(side_effect=True) as action if (change := _change(action)) is not None:
             return msgspec.structs.replace(work, changed={**work.changed, change: action.result})

@@ -25,7 +25,7 @@ from attorn.contracts.claim import (
 from attorn.contracts.envelope import Event
 from attorn.contracts.refusal import Breach, Refused
 from attorn.projections.directory import Directory
-from attorn.projections.relations import FENCE_MAX
+from attorn.projections.relations import FENCE_MAX, OVER_MAX
 from attorn.services.transact import Context
 
 ClaimCommand: TypeAlias = AcquireClaim | RenewClaim | ReleaseClaim | RevokeClaim
@@ -34,7 +34,10 @@ _Found: TypeAlias = Generator[Breach, None, ClaimAcquired | None]
 
 
 class Claims(msgspec.Struct, frozen=True, tag="claim"):
-    """The claims on one key: `held` is the newest that nobody let go of, `fence` the highest there was."""
+    """The claims on one key: `held` is the newest that nobody let go of, `fence` the highest there was.
+
+    `over` are the last of the others: to recognise who asks twice, and an id that is told of once more.
+    """
 
     held: ClaimAcquired | None = None
     key: str | None = None
@@ -160,13 +163,16 @@ def evolve(claims: Claims, event: Event) -> Claims:
             if fence <= claims.fence or fence > FENCE_MAX or event.subject != subjects.named("claim", key):
                 # A fence from the past, from where none can follow, or of another key: it moves nobody.
                 return claims
-            return Claims(acquired, key, fence, claims.over)
+            over, held = claims.over, claims.held
+            if held is not None and held.claim_id != acquired.claim_id:
+                over = (*over, held.claim_id)[-OVER_MAX:]
+            # Under an id that is over nobody holds anything again; whoever held the key is overtaken all the same.
+            return Claims(acquired if acquired.claim_id not in over else None, key, fence, over)
         case ClaimRenewed(claim_id=id, lease_until=until) if claims.held is not None and claims.held.claim_id == id:
             return msgspec.structs.replace(claims, held=msgspec.structs.replace(claims.held, lease_until=until))
         case ClaimReleased(claim_id=id) | ClaimExpired(claim_id=id) | ClaimRevoked(claim_id=id):
             if claims.held is not None and claims.held.claim_id == id:
-                # Only the last few: they are there to recognise who asks twice.
-                return msgspec.structs.replace(claims, held=None, over=(*claims.over[-7:], id))
+                return msgspec.structs.replace(claims, held=None, over=(*claims.over, id)[-OVER_MAX:])
             return claims
         case _:
             return claims

@@ -167,11 +167,12 @@ def _check_start(work: Work, data: ExecutionStarted, event: Event, directory: Di
 
 def _may_start(work: Work, executor: str, event: Event, directory: Directory) -> bool:
     """Who the work was given to, one of that team, whom it was delegated to; and whoever has authority gives it."""
-    holder = work.executor
+    holders = {holder for holder in (work.executor, work.assigned) if holder is not None}
     return (
         work.life.state != "claimed"  # where others are at it, one more may join
-        or holder in (None, executor)
-        or executor in directory.members(holder or "")
+        or not holders
+        or executor in holders
+        or any(executor in directory.members(holder) for holder in holders)
         or work.mandate(executor, event.time) is not None
         or directory.kind(executor) == "agent"  # without a mandate it breaks another rule
         or work.has_authority(event.authid or "", directory, event.time)

@@ -6,6 +6,7 @@ guards when it is committed. So a batch is sent of which no guard can hold. That
 there was room, in `max_file_store` and on the disk; every other answer says what is wrong.
 """
 
+import asyncio
 import secrets
 from typing import Final
 
@@ -19,6 +20,45 @@ NEVER: Final = 2**53 - 1
 
 ROOM: Final = bytes(16 * 1024)
 """What is put aside, and dropped again: a disk that has no room for a large event fails."""
+
+EVERY_S: Final = 5.0
+"""For how long one answer does for whoever asks: a batch holds up the appends that come with it."""
+
+TROUBLED_S: Final = 1.0
+"""The same while the log would not take an append: then there are none to hold up, and its end is waited for."""
+
+
+class Probe:
+    """Asks the log over `wire` for everybody who wants to know: one batch at a time, and one in `every_s` seconds.
+
+    Nobody asks, no batch. `timeout` is that of `trouble`, in seconds.
+    """
+
+    def __init__(self, wire: Wire, *, timeout: float, every_s: float = EVERY_S) -> None:
+        self._wire, self._timeout, self._every_s = wire, timeout, every_s
+        self._asking: asyncio.Task[str | None] | None = None
+        self._ended_at = 0.0
+
+    async def trouble(self) -> str | None:
+        """None when the log would take an append, or would have within the last `every_s` seconds; else why not."""
+        if self._asking is None or self._is_old(self._asking):
+            self._asking = asyncio.create_task(self._ask())
+        # Who gives up waiting takes the answer from nobody else.
+        return await asyncio.shield(self._asking)
+
+    def _is_old(self, asked: "asyncio.Task[str | None]") -> bool:
+        if not asked.done():
+            return False
+        if asked.cancelled() or asked.exception() is not None:
+            return True
+        does_for = self._every_s if asked.result() is None else min(self._every_s, TROUBLED_S)
+        return asyncio.get_running_loop().time() >= self._ended_at + does_for
+
+    async def _ask(self) -> str | None:
+        try:
+            return await trouble(self._wire, timeout=self._timeout)
+        finally:
+            self._ended_at = asyncio.get_running_loop().time()
 
 
 async def trouble(wire: Wire, *, timeout: float) -> str | None:

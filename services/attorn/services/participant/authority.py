@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from attorn.contracts.envelope import Event
+from attorn.contracts.messages import KIND_BY_EVENT
 from attorn.contracts.participant import ParticipantSuspended, RoleGranted
 from attorn.contracts.refusal import Breach
 from attorn.projections.directory import Directory
@@ -16,17 +17,21 @@ def check_actor(event: Event, directory: Directory) -> Iterator[Breach]:
     """People decide who takes part, and by which rules; an agent has its mandates in work alone.
 
     So does a system that one of them gave the word; of any other, it is recorded that it said so, and nothing more.
+    Nobody says in a stream of one kind what belongs in another: the word for the one is not the word for the other.
     """
     if event.authtype == "service_account":
         detail = f"{event.authid} is not a person; {event.subject} is for people to change"
         yield Breach(rule="undelegated-execution", detail=detail)
     if not directory.hears(event):
         kind = event.subject.partition("/")[0]
+        home = KIND_BY_EVENT.get(type(event.data), kind)
         ask = f"ask {_custodian(directory)} or an admin to register it with speaks_of {kind}"
         if kind == "source":
             ask = "people register sources"
         detail = f"{event.authid} was not given the word for {event.subject}; {ask}"
-        yield Breach(rule="source-authority", detail=detail)
+        if home != kind:
+            detail = f"what is said here belongs in a stream {home}/<id>; in {event.subject} it counts for nothing"
+        yield Breach(rule="source-authority", detail=detail, field="subject" if home != kind else None)
     # Who stops themselves does so before they are stopped; at the door the directory may know of it already.
     stops_itself = isinstance(event.data, ParticipantSuspended) and event.subject == f"participant/{event.authid}"
     if directory.is_suspended(event.authid or "", event.subject) and not stops_itself:

@@ -1,49 +1,57 @@
 """Some views folded in a process of their own, and handed over: a long log is folded on two cores.
 
-    python -m attorn.services.projector.apart --nats-url URL --views FILE --until POSITION VIEW…
+    python -m attorn.services.projector.apart --views FILE --until POSITION VIEW…
 
 The views of `VIEWS` take as long to fold as all the others together. So where a file of views is made from nothing and
-the log is long, the projector leaves them out, and has a child fold them into `<file>.apart`, from the first event to
-where the log ends just then. Both are there at about the same time; then the rows are copied, and the child's file is
-removed. Where the child fails, the projector folds them itself; a projector that dies before finds those views missing
-when it is back, and makes a new file.
+the log is long, the projector leaves them out, and a child folds them into `<file>.apart`, from the first event to
+where the log ends just then. It is given the events as they are read, so that nobody reads them twice, and needs no way
+to the log. Both are there at about the same time; then the rows are copied, and the child's file is removed. Where the
+child fails, the projector folds them itself; a projector that dies before finds those views missing when it is back,
+and makes a new file.
 """
 
 import asyncio
 import logging
 import os
 import sys
-from collections.abc import Callable, Collection, Sequence
-from functools import partial
+from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
+import msgspec
+
+from attorn.contracts import codec
+from attorn.contracts.envelope import Recorded
 from attorn.contracts.ledger import Ledger
 from attorn.projections.directory import Directory
 from attorn.projections.store.sqlite import SQLiteViews, remove
-from attorn.services import connection, garbage, logs, loop
-from attorn.services.ledger.jetstream import JetStreamLedger
-from attorn.services.projector import compose
+from attorn.services import garbage, logs
 from attorn.services.projector.project import BATCH, following, give_way, tell_of
-from attorn.services.supervise import beside
+from attorn.services.projector.views import views
+from attorn.services.supervise.beside import beside
 
 log = logging.getLogger("attorn.projector")
 
-VIEWS: Final = frozenset({"activity", "controls", "findings"})
+VIEWS: Final = frozenset({"controls", "findings"})
 """Such that they take a little longer than all the others, whose indexes are made meanwhile."""
 
 EVENTS_MIN: Final = 20_000
 """Of fewer events a second process does not pay: they are folded by the time that it has begun."""
 
-
 STALLED_S: Final = 30.0
-"""A child that says nothing for so long, after the other views are folded, is given up."""
+"""A child that says nothing for so long, while it is waited for, is given up."""
+
+AHEAD_BYTES_MAX: Final = 4 * 1024 * 1024
+"""So much is given to the child ahead of what it folds."""
+
+_LENGTH: Final = 4
+_decoder: Final = msgspec.msgpack.Decoder(list[tuple[int, datetime, str, bytes]])
 
 
-def filling(ledger: Ledger, nats_url: str, path: str, head: int) -> "Filling | None":
-    """The views of `VIEWS`, folded from the log behind `nats_url` for the file `path`; None where that does not pay."""
-    pays = head >= EVENTS_MIN and _cores() > 1
-    return Filling(ledger, nats_url, f"{path}.apart", head, VIEWS) if pays else None
+def filling(ledger: Ledger, path: str, head: int) -> "Filling | None":
+    """The views of `VIEWS`, folded from `ledger` for the file `path`; None where that does not pay."""
+    return Filling(ledger, f"{path}.apart", head, VIEWS) if head >= EVENTS_MIN and _cores() > 1 else None
 
 
 def _cores() -> int:
@@ -59,69 +67,88 @@ class Filling:
     Where it fails, or says nothing any more, they are folded here, from `ledger`: that takes longer, and is the same.
     """
 
-    def __init__(self, ledger: Ledger, nats_url: str, path: str, until: int, views: frozenset[str]) -> None:
+    def __init__(self, ledger: Ledger, path: str, until: int, views: frozenset[str]) -> None:
         self.path = path
         self.until = until
         self.views = views
         self.position = 0
-        self.pid: int | None = None
+        self.child: asyncio.subprocess.Process | None = None
         self._ledger = ledger
-        self._nats_url = nats_url
+        self._begun = asyncio.Event()
         self._running: asyncio.Task[int] | None = None
 
     def start(self) -> None:
         remove(self.path)
         self._running = asyncio.create_task(self._run(), name="fold apart")
 
+    async def take(self, page: Sequence[Recorded]) -> None:
+        """Give it the next events; returns once it has room for more. One that has ended misses them."""
+        assert self._running is not None, "not started"
+        if self.child is None:
+            begun = asyncio.create_task(self._begun.wait())
+            await asyncio.wait((begun, self._running), return_when=asyncio.FIRST_COMPLETED)
+            begun.cancel()
+        if self.child is None or self.child.stdin is None or self._running.done():
+            return
+        try:
+            async with asyncio.timeout(STALLED_S):
+                self.child.stdin.write(framed(page))
+                await self.child.stdin.drain()
+        except (ConnectionError, TimeoutError):
+            # One that takes nothing any more is given up, like one that says nothing.
+            self._running.cancel()
+
     async def finished(self) -> None:
         """Return when all is in the file. Raises what reading the log raises, when they are folded here."""
         assert self._running is not None, "not started"
+        if self.child is not None and self.child.stdin is not None:
+            self.child.stdin.close()
         heard = -1
         while not self._running.done() and heard < self.position:
             heard = self.position
             await asyncio.wait((self._running,), timeout=STALLED_S)
-        await self._ended(self._running)
-        if self._running.cancelled() or self._running.result() != 0:
+        await _ended(self._running)
+        if self._running.cancelled() or self._running.exception() is not None or self._running.result() != 0:
             said = {"views": sorted(self.views), "position": self.position}
             log.error("the process that folds some views has failed: they are folded by this one", extra=said)
             remove(self.path)
-            await fold(self._ledger, Path(self.path), self.until, self.views, self._hear)
+            await _fold_here(self._ledger, Path(self.path), self.until, self.views, self._hear)
 
     async def end(self) -> None:
         """End the child, if it runs, and remove its file."""
         if self._running is not None:
-            await self._ended(self._running)
+            await _ended(self._running)
         remove(self.path)
 
-    async def _ended(self, running: "asyncio.Task[int]") -> None:
-        running.cancel()
-        await asyncio.wait((running,))
-
     async def _run(self) -> int:
-        where = ("--nats-url", self._nats_url, "--views", self.path, "--until", str(self.until))
-        return await beside.run(
-            __name__, (*where, *sorted(self.views)), lambda line: self._hear(int(line)), self._begun
-        )
+        arguments = ("--views", self.path, "--until", str(self.until), *sorted(self.views))
+        async with beside(__name__, arguments) as child:
+            assert child.stdin is not None and child.stdout is not None
+            child.stdin.transport.set_write_buffer_limits(AHEAD_BYTES_MAX)
+            self.child = child
+            self._begun.set()
+            async for line in child.stdout:
+                self._hear(int(line))
+            return await child.wait()
 
     def _hear(self, position: int) -> None:
         self.position = position
 
-    def _begun(self, pid: int) -> None:
-        self.pid = pid
+
+async def _ended(running: "asyncio.Task[int]") -> None:
+    running.cancel()
+    await asyncio.wait((running,))
 
 
-async def fold(ledger: Ledger, path: Path, until: int, names: Collection[str], tell: Callable[[int], None]) -> None:
-    """Fold the views of those names into the new file `path`, from the first event on; `tell` hears how far it is."""
-    directory = Directory()
-    views = [view for view in compose.views(directory) if view.NAME in names]
-    # A file that is lost with the machine is made anew: nothing of it need be on the disk before it is read.
-    store = SQLiteViews(path, views, directory, scratch=True)
+async def _fold_here(
+    ledger: Ledger, path: Path, until: int, names: Collection[str], tell: Callable[[int], None]
+) -> None:
+    store = _open(path, names)
     try:
         async with following(ledger, 0) as pages:
             async for page in pages:
-                recorded = page.recorded
-                for start in range(0, len(recorded), BATCH):
-                    some = recorded[start : min(start + BATCH, until - store.position + start)]
+                for start in range(0, len(page.recorded), BATCH):
+                    some = page.recorded[start : min(start + BATCH, until - store.position + start)]
                     tell_of(store.apply(some, later=True))
                     tell(store.position)
                     await give_way()
@@ -131,26 +158,55 @@ async def fold(ledger: Ledger, path: Path, until: int, names: Collection[str], t
         store.close()
 
 
-async def child(nats_url: str, path: Path, until: int, names: Collection[str]) -> None:
-    """The same, from the log behind `nats_url`; how far it is goes to standard output, a line each."""
-    nc = await connection.connect(nats_url, "attorn projector, apart")
+def _open(path: Path, names: Collection[str]) -> SQLiteViews:
+    directory = Directory()
+    # A file that is lost with the machine is made anew: nothing of it need be on the disk before it is read.
+    return SQLiteViews(path, [v for v in views(directory) if v.NAME in names], directory, scratch=True)
+
+
+# ---- how events are given on: pages in MessagePack, each behind its length
+
+
+def framed(page: Sequence[Recorded]) -> bytes:
+    """A page as it is written to the child."""
+    body = msgspec.msgpack.encode([(each.position, each.recorded_at, each.stream, each.body) for each in page])
+    return len(body).to_bytes(_LENGTH, "big") + body
+
+
+def pages(given: BinaryIO) -> Iterator[list[Recorded]]:
+    """The pages that `framed` has written, until there are no more."""
+    while length := given.read(_LENGTH):
+        found = _decoder.decode(given.read(int.from_bytes(length, "big")))
+        yield [Recorded(position, at, codec.decode(body, stream, at), body) for position, at, stream, body in found]
+
+
+# ---- the child
+
+
+def fold(given: BinaryIO, path: Path, until: int, names: Collection[str], tell: Callable[[int], None]) -> bool:
+    """Fold the views of those names into the new file `path`; whether all came, up to the position `until`."""
+    store = _open(path, names)
     try:
-        await fold(JetStreamLedger(nc), path, until, names, partial(print, flush=True))
+        for page in pages(given):
+            tell_of(store.apply(page, later=True))
+            tell(store.position)
+        return store.position == until
     finally:
-        await nc.close()
+        store.close()
 
 
 def main(arguments: Sequence[str]) -> int:
-    options = dict(zip(arguments[:6:2], arguments[1:6:2], strict=True))
+    options = dict(zip(arguments[:4:2], arguments[1:4:2], strict=True))
     logs.configure(None)
     os.umask(0o077)
     garbage.look_seldom()
+    path, until = Path(options["--views"]), int(options["--until"])
     try:
-        loop.run(child(options["--nats-url"], Path(options["--views"]), int(options["--until"]), arguments[6:]))
+        whole = fold(sys.stdin.buffer, path, until, arguments[4:], lambda position: print(position, flush=True))
     except Exception as error:
         log.error("views not folded apart", extra={"reason": str(error) or type(error).__name__})
         return 1
-    return 0
+    return 0 if whole else 1
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ async def run(
     nc = connecting.result()
     ledger = JetStreamLedger(nc)
     try:
-        fill = partial(apart.filling, ledger, nats_url) if views is compose.views else None
+        fill = partial(apart.filling, ledger) if views is compose.views else None
         opening = asyncio.create_task(open_views(ledger, path, views, fill))
         if not await _either(opening, stop):
             return

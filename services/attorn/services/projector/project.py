@@ -58,6 +58,7 @@ class Filling(Protocol):
     @property
     def position(self) -> int: ...
     def start(self) -> None: ...
+    async def take(self, page: Sequence[Recorded], /) -> None: ...
     async def finished(self) -> None: ...
     async def end(self) -> None: ...
 
@@ -164,6 +165,8 @@ class Projector:
                     is_news = self.position >= self._head
                     some = self._ahead[: BATCH if is_news else min(BATCH, self._head - self.position)]
                     self.store.changes = [] if is_news and tell is not None else None
+                    if self.filling is not None:
+                        await self.filling.take(some)
                     self._fold(some, later=not is_news)
                     self._ahead = self._ahead[len(some) :]
                     # What a crash, or an end, keeps from being told here is never told: the rows are in the file.

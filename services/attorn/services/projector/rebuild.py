@@ -7,14 +7,15 @@ is as it was.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Literal, TypeAlias
 
 from attorn.contracts.envelope import Recorded
 from attorn.contracts.ledger import Page
-from attorn.projections.directory import Directory
+from attorn.projections.directory import VERSION, Directory
+from attorn.projections.store import remembered
 from attorn.projections.store.sqlite import MEMORY, Snapshot, SQLiteViews, remove
 from attorn.services.projector.project import (
     BATCH,
@@ -25,6 +26,7 @@ from attorn.services.projector.project import (
     following,
     give_way,
     index,
+    pinned,
     tell_of,
 )
 from attorn.services.projector.status import Comparison, Job
@@ -46,7 +48,8 @@ async def rebuild(projector: Projector, job: Job) -> None:
         await refold.to(lambda: projector.position)
         # Nothing is awaited before both are pinned, so they are of the same position.
         with projector.store.snapshot() as old, refold.store.snapshot() as new:
-            job.views = await _compare(old, new)
+            live, rebuilt = _pinned(projector.store), _pinned(refold.store)
+            job.views = (*await _compare(old, new), await _compare_directories(await _directory_digest(live), rebuilt))
         # Whoever reads the old file in another thread would be in the way.
         async with projector.unasked():
             await refold.to(lambda: projector.position)
@@ -57,10 +60,12 @@ async def verify(projector: Projector, job: Job) -> None:
     """Fold the views anew up to where they are now, compare, and forget the result."""
     with projector.store.snapshot() as old:
         position = old.position
+        live = await _directory_digest(_pinned(projector.store))
         async with _refolding(projector, ".verify", job, scratch=True) as refold:
             await refold.to(lambda: position)
             with refold.store.snapshot() as new:
-                job.views = await _compare(old, new)
+                rebuilt = _pinned(refold.store)
+                job.views = (*await _compare(old, new), await _compare_directories(live, rebuilt))
 
 
 class Maintenance:
@@ -134,8 +139,10 @@ class _Refold:
             if not self._ahead:
                 self._ahead = (await anext(self._pages)).recorded
                 continue
-            tell_of(self.store.apply(self._ahead[: min(BATCH, behind)], later=True))
-            self._ahead = self._ahead[min(BATCH, behind) :]
+            some, self._ahead = self._ahead[: min(BATCH, behind)], self._ahead[min(BATCH, behind) :]
+            if self._filling is not None:
+                await self._filling.take(some)
+            tell_of(self.store.apply(some, later=True))
             self._job.position = self.store.position
             await give_way()
 
@@ -177,7 +184,7 @@ async def _compare(old: Snapshot, new: Snapshot) -> tuple[Comparison, ...]:
     found = []
     for view in new.views:
         if (view.NAME, view.VERSION) in both:
-            live, rebuilt = await _digest(old, view.NAME), await _digest(new, view.NAME)
+            live, rebuilt = await _digest(old.digesting(view.NAME)), await _digest(new.digesting(view.NAME))
             found.append(
                 Comparison(
                     view=view.NAME,
@@ -191,8 +198,23 @@ async def _compare(old: Snapshot, new: Snapshot) -> tuple[Comparison, ...]:
     return tuple(found)
 
 
-async def _digest(rows: Snapshot, view: str) -> str:
-    steps = rows.digesting(view)
+def _pinned(store: SQLiteViews) -> Directory:
+    assert store.directory is not None and store.directory.position == store.position, store.path
+    return pinned(store.directory)
+
+
+async def _directory_digest(directory: Directory) -> str:
+    return await _digest(remembered.digesting(directory))
+
+
+async def _compare_directories(live: str, new: Directory) -> Comparison:
+    """The directory is kept from one start to the next as the rows are, and can be as wrong as they."""
+    rebuilt = await _directory_digest(new)
+    return Comparison(view="directory", version=VERSION, position=new.position, live=live, rebuilt=rebuilt,
+                      equal=live == rebuilt)  # fmt: skip
+
+
+async def _digest(steps: Generator[None, None, str]) -> str:
     while True:
         try:
             next(steps)

@@ -18,6 +18,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from attorn.contracts import door, subjects
+from attorn.contracts.ids import Count
 from attorn.contracts.refusal import Problem, Unavailable, problem
 from attorn.projections.directory import Directory
 from attorn.projections.fold import Rows
@@ -32,7 +33,7 @@ Question: TypeAlias = tuple[type[msgspec.Struct], Callable[[Rows, Directory, Any
 
 Questions: TypeAlias = Mapping[str, Question]
 
-PositionOrNone: TypeAlias = Annotated[int, Meta(ge=0)] | None
+PositionOrNone: TypeAlias = Count | None
 
 WAIT_FOR_S_MAX: Final = 5.0
 IN_FLIGHT_MAX: Final = 1_000
@@ -273,8 +274,9 @@ def refusal(error: Exception) -> Problem:
 
 
 async def _quarantined(nc: Client) -> int | None:
-    """How many messages are in quarantine, None when nobody can say."""
+    """How many messages of others are in quarantine, None when nobody can say."""
     try:
-        return (await nc.jetstream(timeout=1).stream_info(subjects.QUARANTINE)).state.messages
+        state = (await nc.jetstream(timeout=1).stream_info(subjects.QUARANTINE, subjects.taken("*"))).state
+        return state.messages - sum((state.subjects or {}).values())
     except (errors.Error, TimeoutError):
         return None

@@ -10,7 +10,7 @@ import msgspec
 
 from attorn.contracts.envelope import Recorded
 from attorn.contracts.execution import ExecutionStarted
-from attorn.contracts.ids import Id
+from attorn.contracts.ids import Count, Id
 from attorn.contracts.refusal import Unavailable
 from attorn.projections import board, context
 from attorn.projections.context import Known
@@ -34,8 +34,8 @@ class AskContext(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     work: Id
     execution: Id | None = None
-    position: int | None = None
-    after: int = 0
+    position: Count | None = None
+    after: Count = 0
     limit: Limit = 100
 
 

@@ -3,27 +3,23 @@
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 
 from attorn.services.supervise import tether
 
 
-async def run(
-    module: str, arguments: Sequence[str], hear: Callable[[str], None], begun: Callable[[int], None] = lambda pid: None
-) -> int:
-    """The status with which it ends; `hear` is given each line that it says, `begun` its process id.
+@asynccontextmanager
+async def beside(module: str, arguments: Sequence[str]) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A process that runs `module`, with pipes to its standard input and from its output; killed with the block.
 
-    Tethered to this process; killed when this is cancelled. What it writes to standard error is ours.
+    Tethered to this process. What it writes to standard error is ours.
     """
     tethered = [sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), sys.executable, "-m", module, *arguments]
-    child = await asyncio.create_subprocess_exec(*tethered, stdout=asyncio.subprocess.PIPE)
-    assert child.stdout is not None
-    begun(child.pid)
+    pipe = asyncio.subprocess.PIPE
+    child = await asyncio.create_subprocess_exec(*tethered, stdin=pipe, stdout=pipe)
     try:
-        async for line in child.stdout:
-            hear(line.decode(errors="replace").rstrip("\n"))
-        return await child.wait()
+        yield child
     finally:
         with suppress(ProcessLookupError):
             child.kill()

@@ -557,25 +557,30 @@ def _shared(work: Work, data: ContextShared) -> _Changes:
     return {"context": (*work.context, data.ref)}
 
 
-def _given(work: Work, data: WorkAssigned | ExecutionStarted) -> _Changes:
-    return {"executor": data.executor}
+def _assigned(work: Work, data: WorkAssigned) -> _Changes:
+    return {"executor": data.executor, "assigned": data.executor}
+
+
+def _started(work: Work, data: ExecutionStarted) -> _Changes:
+    # What is under way stays with whom it began with, whoever says to have begun it.
+    return {"executor": data.executor} if data.execution_id not in work.life.executions else {}
 
 
 def _claimed(work: Work, data: ClaimAcquired) -> _Changes:
-    return {"executor": data.holder}
+    return {"executor": data.holder, "assigned": data.holder}
 
 
 def _taken_over(work: Work, data: HandoverAccepted) -> _Changes:
-    return {"executor": data.to}
+    return {"executor": data.to, "assigned": data.to}
 
 
 def _declined(work: Work, data: WorkDeclined) -> _Changes:
     who = data.executor or work.executor or ""
-    return {"executor": None, "declined_by": (*(d for d in work.declined_by if d != who), who)}
+    return {"executor": None, "assigned": None, "declined_by": (*(d for d in work.declined_by if d != who), who)}
 
 
 def _left(work: Work, data: Any) -> _Changes:
-    return {"executor": None}
+    return {"executor": None, "assigned": None}
 
 
 def _offered(work: Work, data: AccountabilityOffered) -> _Changes:
@@ -591,7 +596,7 @@ def _verified(work: Work, data: WorkVerified) -> _Changes:
 
 
 def _reopened(work: Work, data: WorkReopened) -> _Changes:
-    return {"executor": None, "verdicts": {}, "readied": None, "declined_by": ()}
+    return {"executor": None, "assigned": None, "verdicts": {}, "readied": None, "declined_by": ()}
 
 
 _CHANGES: Final[Mapping[type, Callable[[Work, Any], _Changes]]] = {
@@ -601,8 +606,8 @@ _CHANGES: Final[Mapping[type, Callable[[Work, Any], _Changes]]] = {
     DeadlineSet: _due,
     WorkReadied: _readied,
     ContextShared: _shared,
-    WorkAssigned: _given,
-    ExecutionStarted: _given,
+    WorkAssigned: _assigned,
+    ExecutionStarted: _started,
     ClaimAcquired: _claimed,
     HandoverAccepted: _taken_over,
     WorkDeclined: _declined,

@@ -34,7 +34,7 @@ DependencyStatus: TypeAlias = Literal["open", "satisfied", "broken"]
 EscalationStatus: TypeAlias = Literal["open", "acknowledged", "answered", "resolved", "cancelled"]
 
 
-class Spent(msgspec.Struct, frozen=True):
+class Spent(msgspec.Struct, frozen=True, omit_defaults=True):
     """What was used up under a delegation, and under all that descend from it; money by currency.
 
     `elapsed` is the time of the executions that are over.
@@ -47,7 +47,7 @@ class Spent(msgspec.Struct, frozen=True):
     elapsed: timedelta = timedelta()
 
 
-class Delegation(msgspec.Struct, frozen=True):
+class Delegation(msgspec.Struct, frozen=True, omit_defaults=True):
     """What was entrusted; while it rests, `rests_since` is what it was before, and `rests_with` what it rests with."""
 
     terms: WorkDelegated
@@ -90,7 +90,7 @@ class Execution(msgspec.Struct, frozen=True):
     outdated: tuple[str, ...] = ()
 
 
-class Question(msgspec.Struct, frozen=True):
+class Question(msgspec.Struct, frozen=True, omit_defaults=True):
     """What an execution asked, and its answer."""
 
     asked: ExecutionInputRequired
@@ -113,7 +113,7 @@ class Made(msgspec.Struct, frozen=True):
     checks: dict[str, OutputValidated] = {}
 
 
-class Recommendation(msgspec.Struct, frozen=True):
+class Recommendation(msgspec.Struct, frozen=True, omit_defaults=True):
     """What somebody would do, and what was said to that."""
 
     made: RecommendationMade
@@ -128,7 +128,7 @@ class Decision(msgspec.Struct, frozen=True):
     made: DecisionMade | None = None
 
 
-class Looking(msgspec.Struct, frozen=True):
+class Looking(msgspec.Struct, frozen=True, omit_defaults=True):
     """Since when somebody looks at an output, and until when nobody else need to."""
 
     since: datetime
@@ -138,7 +138,7 @@ class Looking(msgspec.Struct, frozen=True):
         return self.until is None or at <= self.until
 
 
-class Review(msgspec.Struct, frozen=True):
+class Review(msgspec.Struct, frozen=True, omit_defaults=True):
     """A review that was asked for, with who has approved so far, and every verdict that was given.
 
     `claims` are those who look at the output, `asked_by` is who asked for the review.
@@ -162,7 +162,7 @@ class Review(msgspec.Struct, frozen=True):
         return reviewer not in others and len(others) >= self.request.required
 
 
-class Escalation(msgspec.Struct, frozen=True):
+class Escalation(msgspec.Struct, frozen=True, omit_defaults=True):
     """What was raised, and the newest word of each kind about it.
 
     `rung` is the step of the ladder that it is on, 0 before anybody was told; `asked` are all who were told, and
@@ -185,7 +185,7 @@ class Escalation(msgspec.Struct, frozen=True):
         return self.status not in ("resolved", "cancelled")
 
 
-class Handover(msgspec.Struct, frozen=True):
+class Handover(msgspec.Struct, frozen=True, omit_defaults=True):
     """An offer to go on with the work, and what became of it."""
 
     offered: HandoverOffered
@@ -197,8 +197,9 @@ class Handover(msgspec.Struct, frozen=True):
         return self.status == "open" and (by is None or at <= by)
 
 
-class Work(msgspec.Struct, frozen=True, tag="work"):
+class Work(msgspec.Struct, frozen=True, omit_defaults=True, tag="work"):
     """`named` is who answers by the item's own events; `source` is who reported an item that nobody defined.
+    `executor` carries it out, or began to last; `assigned` is whom it was given to, a team perhaps.
 
     `readied` is what was said when it was made ready in this cycle. `blocked`: somebody said so, beside what it depends
     on. `fences` are, of executions under a claim, the claim and the fence; `changed` is how each change of something
@@ -211,6 +212,7 @@ class Work(msgspec.Struct, frozen=True, tag="work"):
     source: str | None = None
     offered_to: str | None = None
     executor: str | None = None
+    assigned: str | None = None
     verdicts: dict[str, str] = {}
     delegations: dict[str, Delegation] = {}
     executions: dict[str, Execution] = {}
