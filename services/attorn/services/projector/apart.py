@@ -14,7 +14,9 @@ import asyncio
 import logging
 import os
 import sys
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -33,7 +35,7 @@ from attorn.services.supervise.beside import beside
 
 log = logging.getLogger("attorn.projector")
 
-VIEWS: Final = frozenset({"controls", "findings"})
+VIEWS: Final = frozenset({"activity", "controls", "findings"})
 """Such that they take a little longer than all the others, whose indexes are made meanwhile."""
 
 EVENTS_MIN: Final = 20_000
@@ -42,8 +44,8 @@ EVENTS_MIN: Final = 20_000
 STALLED_S: Final = 30.0
 """A child that says nothing for so long, while it is waited for, is given up."""
 
-AHEAD_BYTES_MAX: Final = 4 * 1024 * 1024
-"""So much is given to the child ahead of what it folds."""
+PAGES_AHEAD: Final = 32
+"""So many pages are read ahead of what the child takes."""
 
 _LENGTH: Final = 4
 _decoder: Final = msgspec.msgpack.Decoder(list[tuple[int, datetime, str, bytes]])
@@ -74,40 +76,37 @@ class Filling:
         self.position = 0
         self.child: asyncio.subprocess.Process | None = None
         self._ledger = ledger
-        self._begun = asyncio.Event()
         self._running: asyncio.Task[int] | None = None
+        self._begun = asyncio.Event()
+        self._giving = ThreadPoolExecutor(1, "give")
+        self._given: deque[asyncio.Future[None]] = deque()
+        self._write: Callable[[bytes], None] | None = None
 
     def start(self) -> None:
         remove(self.path)
         self._running = asyncio.create_task(self._run(), name="fold apart")
 
     async def take(self, page: Sequence[Recorded]) -> None:
-        """Give it the next events; returns once it has room for more. One that has ended misses them."""
+        """Give it the next events; returns when it is not far behind. One that has ended misses them."""
         assert self._running is not None, "not started"
         if self.child is None:
             begun = asyncio.create_task(self._begun.wait())
             await asyncio.wait((begun, self._running), return_when=asyncio.FIRST_COMPLETED)
             begun.cancel()
-        if self.child is None or self.child.stdin is None or self._running.done():
-            return
-        try:
-            async with asyncio.timeout(STALLED_S):
-                self.child.stdin.write(framed(page))
-                await self.child.stdin.drain()
-        except (ConnectionError, TimeoutError):
-            # One that takes nothing any more is given up, like one that says nothing.
-            self._running.cancel()
+        if self._write is not None and not self._running.done():
+            giving = asyncio.get_running_loop().run_in_executor(self._giving, self._write, framed(page))
+            self._given.append(giving)
+            await self._catch_up(PAGES_AHEAD)
 
     async def finished(self) -> None:
         """Return when all is in the file. Raises what reading the log raises, when they are folded here."""
         assert self._running is not None, "not started"
-        if self.child is not None and self.child.stdin is not None:
-            self.child.stdin.close()
+        await self._catch_up(0)
         heard = -1
         while not self._running.done() and heard < self.position:
             heard = self.position
             await asyncio.wait((self._running,), timeout=STALLED_S)
-        await _ended(self._running)
+        await self._stop(self._running)
         if self._running.cancelled() or self._running.exception() is not None or self._running.result() != 0:
             said = {"views": sorted(self.views), "position": self.position}
             log.error("the process that folds some views has failed: they are folded by this one", extra=said)
@@ -117,15 +116,20 @@ class Filling:
     async def end(self) -> None:
         """End the child, if it runs, and remove its file."""
         if self._running is not None:
-            await _ended(self._running)
+            await self._stop(self._running)
+        self._giving.shutdown(wait=False, cancel_futures=True)
         remove(self.path)
 
     async def _run(self) -> int:
         arguments = ("--views", self.path, "--until", str(self.until), *sorted(self.views))
-        async with beside(__name__, arguments) as child:
-            assert child.stdin is not None and child.stdout is not None
-            child.stdin.transport.set_write_buffer_limits(AHEAD_BYTES_MAX)
-            self.child = child
+        async with beside(__name__, arguments) as (child, given):
+
+            def write(frame: bytes) -> None:
+                given.write(frame)
+                given.flush()
+
+            assert child.stdout is not None
+            self.child, self._write = child, write
             self._begun.set()
             async for line in child.stdout:
                 self._hear(int(line))
@@ -134,10 +138,19 @@ class Filling:
     def _hear(self, position: int) -> None:
         self.position = position
 
+    async def _catch_up(self, pages: int) -> None:
+        """Return when no more than so many pages wait to be given. A child that takes nothing any more is given up."""
+        while len(self._given) > pages:
+            giving = self._given.popleft()
+            done, _ = await asyncio.wait((giving,), timeout=STALLED_S)
+            if not done or giving.exception() is not None:
+                self._write = None
+                assert self._running is not None
+                await self._stop(self._running)  # then nobody writes for ever, either
 
-async def _ended(running: "asyncio.Task[int]") -> None:
-    running.cancel()
-    await asyncio.wait((running,))
+    async def _stop(self, running: "asyncio.Task[int]") -> None:
+        running.cancel()
+        await asyncio.wait((running,))
 
 
 async def _fold_here(
@@ -169,7 +182,7 @@ def _open(path: Path, names: Collection[str]) -> SQLiteViews:
 
 def framed(page: Sequence[Recorded]) -> bytes:
     """A page as it is written to the child."""
-    body = msgspec.msgpack.encode([(each.position, each.recorded_at, each.stream, each.body) for each in page])
+    body = msgspec.msgpack.encode([(each.position, each.recorded_at, each.event.subject, each.body) for each in page])
     return len(body).to_bytes(_LENGTH, "big") + body
 
 
@@ -190,6 +203,8 @@ def fold(given: BinaryIO, path: Path, until: int, names: Collection[str], tell: 
         for page in pages(given):
             tell_of(store.apply(page, later=True))
             tell(store.position)
+            if store.position >= until:
+                break
         return store.position == until
     finally:
         store.close()
