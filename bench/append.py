@@ -31,9 +31,9 @@ from measure import Measured, Stopwatch, Target, say, tell
 from nats.aio.client import Client
 from postgresql import NotInstalled
 
-from attorn.contracts import codec, subjects
+from attorn.contracts import subjects
 from attorn.contracts.context import AddNote
-from attorn.contracts.participant import ParticipantRegistered
+from attorn.contracts.participant import RegisterParticipant
 from attorn.contracts.refusal import Receipt, Reply
 from attorn.contracts.work import ClarifyWork, DefineWork
 from attorn.services import connection, garbage
@@ -41,11 +41,12 @@ from attorn.services.custody import ensure_custodian
 from attorn.services.directory import LiveDirectory
 from attorn.services.ledger.jetstream import JetStreamLedger
 from attorn.services.ledger.wire import Wire
+from attorn.services.participant import model as participant
 from attorn.services.provision import provision
 from attorn.services.rulebook import RULES
 from attorn.services.supervise.server import Broker, embedded
 from attorn.services.supervise.supervisor import Child, spawn, until_ready
-from attorn.services.transact import Command, Fact, Streams, record, transact
+from attorn.services.transact import Command, Streams, transact
 from attorn.services.work import model as work
 
 IN_FLIGHT: Final = (1, 64, 512)
@@ -145,7 +146,15 @@ async def in_process() -> AsyncIterator[InProcess]:
         broker, _, ledger = await _log(stack)
         directory = await stack.enter_async_context(LiveDirectory(ledger).following())
         streams = Streams(ledger, RULES, directory)
-        await record(streams, [_registered("ana")])
+        register = Command(
+            stream="participant/ana",
+            body=RegisterParticipant(participant_id="ana", kind="human", display_name="Ana"),
+            actor="root",
+            at=datetime.now(UTC),
+            id="register-ana",
+            source="/attorn/participant/root",
+        )
+        await transact(streams, register, participant.decide)
         yield InProcess(streams, [broker.pid])
 
 
@@ -173,14 +182,6 @@ async def _log(stack: AsyncExitStack) -> tuple[Broker, Client, JetStreamLedger]:
     await provision(nc)
     await ensure_custodian(ledger, "root", "Root", datetime.now(UTC))
     return broker, nc, ledger
-
-
-def _registered(id: str) -> Fact:
-    payload = ParticipantRegistered(participant_id=id, kind="human", display_name=id.title())
-    event = codec.event(
-        payload, id=f"registered-{id}", source="/bench", subject=f"participant/{id}", time=datetime.now(UTC)
-    )
-    return Fact(event=event, body=codec.encode(event), source="bench")
 
 
 async def measure(rounds: int, seconds: float) -> tuple[list[Measured], list[Target]]:
