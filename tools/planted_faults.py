@@ -316,7 +316,7 @@ FAULTS: Final = (
     ),
     Fault(
         "services/attorn/services/transact.py",
-        "        door.outgoing(entry.body)",
+        "Entry(door.outgoing(entry.body), entry.body)",
         "        pass",
         "an event of our own is recorded that nobody can read again",
         ("tests/services/test_transact.py",),

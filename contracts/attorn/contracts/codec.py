@@ -138,15 +138,6 @@ def decode(body: bytes, stream: str = "", recorded_at: datetime | None = None) -
         return _salvage(body, stream, recorded_at, str(reason))
 
 
-def misfit(body: bytes) -> str | None:
-    """What is wrong with the bytes of an event of our own, as the decoder says it; None when it can be read again."""
-    try:
-        _known.decode(body)
-    except UNFIT as reason:
-        return str(reason)
-    return None
-
-
 def _salvage(body: bytes, stream: str, recorded_at: datetime | None, reason: str) -> Event:
     try:
         found = _foreign.decode(body)

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from attorn.contracts import subjects
-from attorn.contracts.codec import UNFIT, decode, encode, misfit
+from attorn.contracts.codec import UNFIT, decode, encode, known
 from attorn.contracts.envelope import SERVICE_ATTRIBUTES, Event, Unknown
 from attorn.contracts.ids import TOKEN
 from attorn.contracts.messages import EVENT_BY_TYPE
@@ -150,20 +150,22 @@ def command(body: bytes, shape: type[T]) -> T:
 
 
 def _refuse_strays(document: Any, shape: type[msgspec.Struct]) -> None:
-    for field, known in _strays(document, _shape(shape), ""):
-        raise Unreadable(f"is not a field of {shape.__name__}; here it has {', '.join(known)}", _brief(field))
+    for field, there in _strays(document, _shape(shape), ""):
+        raise Unreadable(f"is not a field of {shape.__name__}; here it has {', '.join(there)}", _brief(field))
 
 
-def outgoing(body: bytes) -> None:
-    """Refuse an event of our own making that no reader could read again: a number, a name or a text has grown too long.
+def outgoing(body: bytes) -> Event:
+    """An event of our own making as it will be read; what nobody could read again is refused.
 
-    Raises Unreadable with the field. Were it recorded, it would be there for ever, and nobody could take it in.
+    Raises Unreadable with the field: a number, a name or a text has grown too long. Were it recorded, it would be there
+    for ever, and nobody could take it in.
     """
     if len(body) > BODY_BYTES_MAX:
         raise Unreadable(f"the event would have {len(body):,} bytes; the most is {BODY_BYTES_MAX:,}")
-    reason = misfit(body)
-    if reason is not None:
-        raise _unreadable(reason)
+    try:
+        return known(body)
+    except UNFIT as reason:
+        raise _unreadable(str(reason)) from None
 
 
 def parse(body: bytes) -> Any:

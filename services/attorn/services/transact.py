@@ -609,9 +609,7 @@ def _judge(
         entries.append(Entry(event, codec.encode(event)))
     if breaches:
         raise Refused(*breaches)
-    for entry in entries:
-        door.outgoing(entry.body)
-    return entries, state, observed
+    return [Entry(door.outgoing(entry.body), entry.body) for entry in entries], state, observed
 
 
 def _later(id: str, number: int) -> str:

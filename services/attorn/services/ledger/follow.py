@@ -10,6 +10,7 @@ import logging
 import secrets
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 import msgspec
@@ -17,7 +18,7 @@ from nats import errors
 from nats.aio.client import Client
 
 from attorn.contracts import codec, subjects
-from attorn.contracts.envelope import Recorded
+from attorn.contracts.envelope import Event, Recorded
 from attorn.contracts.ledger import Page
 from attorn.contracts.refusal import Unavailable
 from attorn.services.ledger import measures
@@ -98,10 +99,16 @@ class _Made(msgspec.Struct, frozen=True):
     error: Error | None = None
 
 
-async def follow(nc: Client, wire: Wire, after: int, kinds: Sequence[str]) -> AsyncGenerator[Page, None]:
-    """Every event of the log behind the position `after`, and then as they come. Raises what `pages` does."""
+async def follow(
+    nc: Client, wire: Wire, after: int, kinds: Sequence[str], own: dict[bytes, Event] | None = None
+) -> AsyncGenerator[Page, None]:
+    """Every event of the log behind the position `after`, and then as they come. Raises what `pages` does.
+
+    `own` are events that need not be read, by the bytes that are stored of them; each is taken from it.
+    """
     source = Source(stream=subjects.LOG, filters=[subjects.events(kind) for kind in kinds], is_whole=True)
-    async with aclosing(pages(nc, wire, source, after, _recorded)) as found:
+    make = partial(_recorded, own if own is not None else {})
+    async with aclosing(pages(nc, wire, source, after, make)) as found:
         async for events, pending in found:
             yield Page(events, pending)
 
@@ -333,8 +340,10 @@ def _place(reply: bytes) -> tuple[int, int, int, bytes]:
     return int(position), int(delivered), int(nanoseconds), left
 
 
-def _recorded(position: int, nanoseconds: int, subject: str, body: bytes) -> Recorded:
+def _recorded(own: dict[bytes, Event], position: int, nanoseconds: int, subject: str, body: bytes) -> Recorded:
     when = at(nanoseconds)
+    if own and (event := own.pop(body, None)) is not None:
+        return Recorded(position, when, event, body)
     try:
         event = codec.known(body)
     except codec.UNFIT:

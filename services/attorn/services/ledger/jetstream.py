@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, TypeAlias, TypeVar
 from nats.aio.client import Client
 
 from attorn.contracts import subjects
-from attorn.contracts.envelope import Entry, Recorded
+from attorn.contracts.envelope import Entry, Event, Recorded
 from attorn.contracts.ledger import Append, Page
 from attorn.contracts.refusal import Breach, Conflict, Refused, Unavailable
 from attorn.services.ledger.follow import follow
@@ -27,6 +27,9 @@ from attorn.services.patience import left
 NOTHING: Final = Head(0, 0)
 GUARD: Final = "Nats-Expected-Last-Subject-Sequence"
 MESSAGE_ID: Final = "Nats-Msg-Id"
+OWN_MAX: Final = 16_384
+"""Of so many events that were appended here it is known what they are, until whoever follows the log comes to them."""
+
 BATCHES_MAX: Final = 16
 """Batches that one ledger has open at once. The server takes 50 a stream, and more at once are no faster."""
 
@@ -60,6 +63,8 @@ class JetStreamLedger:
         self._timeout, self._patience = timeout, patience
         self._heads: OrderedDict[str, Head] = OrderedDict()
         self._heads_max = heads
+        # What is appended while somebody follows: who follows need not decode it.
+        self._own: dict[bytes, Event] | None = None
 
     def on_error(self, error: Exception) -> None:
         """To be called by the connection's error_cb: only there it says that a publish is not permitted."""
@@ -76,6 +81,12 @@ class JetStreamLedger:
         heads = self._believed(appends)
         if heads is None:
             return await self._append_patiently(appends)
+        if self._own is not None:
+            if len(self._own) > OWN_MAX:
+                self._own.clear()  # nobody follows these
+            for each in appends:
+                for entry in each.entries:
+                    self._own[entry.body] = entry.event
         # Nearly always this is all: what is remembered is right, and what is sent is recorded.
         begun_at = asyncio.get_running_loop().time()
         try:
@@ -91,7 +102,9 @@ class JetStreamLedger:
         return await self._patiently(lambda: self._lookup.last(kind))
 
     def follow(self, after: int = 0, kinds: Sequence[str] = ()) -> AsyncGenerator[Page, None]:
-        return follow(self._nc, self._wire, after, kinds)
+        if self._own is None:
+            self._own = {}
+        return follow(self._nc, self._wire, after, kinds, self._own)
 
     async def _append_patiently(
         self,
