@@ -31,7 +31,7 @@ from attorn.projections.store.sqlite import SQLiteViews, remove
 from attorn.services import garbage, logs
 from attorn.services.projector.project import BATCH, following, give_way, tell_of
 from attorn.services.projector.views import views
-from attorn.services.supervise.beside import beside
+from attorn.services.supervise.beside import Beside, beside
 
 log = logging.getLogger("attorn.projector")
 
@@ -74,7 +74,7 @@ class Filling:
         self.until = until
         self.views = views
         self.position = 0
-        self.child: asyncio.subprocess.Process | None = None
+        self.child: Beside | None = None
         self._ledger = ledger
         self._running: asyncio.Task[int] | None = None
         self._begun = asyncio.Event()
@@ -122,16 +122,15 @@ class Filling:
 
     async def _run(self) -> int:
         arguments = ("--views", self.path, "--until", str(self.until), *sorted(self.views))
-        async with beside(__name__, arguments) as (child, given):
+        async with beside(__name__, arguments) as child:
 
             def write(frame: bytes) -> None:
-                given.write(frame)
-                given.flush()
+                child.given.write(frame)
+                child.given.flush()
 
-            assert child.stdout is not None
             self.child, self._write = child, write
             self._begun.set()
-            async for line in child.stdout:
+            async for line in child.said():
                 self._hear(int(line))
             return await child.wait()
 

@@ -10,11 +10,30 @@ from typing import BinaryIO
 from attorn.services.supervise import tether
 
 
-@asynccontextmanager
-async def beside(module: str, arguments: Sequence[str]) -> AsyncIterator[tuple[asyncio.subprocess.Process, BinaryIO]]:
-    """A process that runs `module`, and a file that is its standard input: to be written to, and closed, by a thread.
+class Beside:
+    """A process that runs. `given` is its standard input, to be written to by a thread."""
 
-    Tethered to this process, and killed with the block; what is written then fails. Standard error is ours.
+    def __init__(self, process: asyncio.subprocess.Process, given: BinaryIO) -> None:
+        self.pid = process.pid
+        self.given = given
+        self._process = process
+
+    async def said(self) -> AsyncIterator[str]:
+        """Each line that it writes to its standard output, until there are no more."""
+        assert self._process.stdout is not None
+        async for line in self._process.stdout:
+            yield line.decode(errors="replace").rstrip("\n")
+
+    async def wait(self) -> int:
+        """The status with which it has ended."""
+        return await self._process.wait()
+
+
+@asynccontextmanager
+async def beside(module: str, arguments: Sequence[str]) -> AsyncIterator[Beside]:
+    """Run `module` in a process that is tethered to this one, and killed with the block; what is given then fails.
+
+    Its standard error is ours.
     """
     tethered = [sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), sys.executable, "-m", module, *arguments]
     read, write = os.pipe()
@@ -28,7 +47,7 @@ async def beside(module: str, arguments: Sequence[str]) -> AsyncIterator[tuple[a
     finally:
         os.close(read)
     try:
-        yield child, given
+        yield Beside(child, given)
     finally:
         with suppress(ProcessLookupError):
             child.kill()
