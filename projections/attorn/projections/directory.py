@@ -284,7 +284,7 @@ class Directory(msgspec.Struct):
             return True
         return self.root_custodian(NOW if before is None else AsOf(position=before - 1)) is None
 
-    def fork(self) -> "Directory":
+    def apart(self) -> "Directory":
         """What there is now, to be led on by itself with what is said of people, processes, policies and sources.
 
         The relations stay shared, since none of that moves them; how many reviews wait for whom it does not know.

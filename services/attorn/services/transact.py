@@ -471,7 +471,7 @@ async def _record_together(streams: Streams, facts: Sequence[Fact]) -> list[Rece
             before: Directory | None = None
             if batch.entries and says_who_there_is:
                 await streams.directory.catch_up()
-                before = streams.directory.view.fork()
+                before = streams.directory.view.apart()
             elif batch.entries:
                 asking = asyncio.ensure_future(streams.directory.catch_up())
             try:
