@@ -715,7 +715,7 @@ async def test_a_projector_that_is_killed_again_and_again_has_each_event_once(
         await until(client, lambda s: s["position"] == 20_000)
         reply = await client.request("attorn.q.projector.verify", b'{"wait": 60}', 65)
         job = msgspec.json.decode(reply.data)["result"]
-        assert job["state"] == "done" and [view["equal"] for view in job["views"]] == [True] * 5
+        assert job["state"] == "done" and [view["equal"] for view in job["views"]] == [True] * 6
         projector.send_signal(signal.SIGTERM)
         assert await projector.wait() == 0
     store = SQLiteViews(path, sample.views(Directory()))
