@@ -85,8 +85,8 @@ FAULTS: Final = (
     ),
     Fault(
         WORK,
-        '"executor": None, "verdicts": {}, "readied": None',
-        '"executor": None, "readied": None',
+        '"assigned": None, "verdicts": {}, "readied": None',
+        '"assigned": None, "readied": None',
         "reopened work keeps the verdicts of its old cycle",
         ("tests/properties/test_to_the_instant.py",),
     ),
@@ -197,8 +197,8 @@ FAULTS: Final = (
     ),
     Fault(
         "services/attorn/services/claim/effect.py",
-        "case OutputProduced(execution_id=str(id)) | WorkExecuted(execution_id=id):",
-        "case WorkExecuted(execution_id=id):",
+        "case OutputProduced(execution_id=str(id)) | WorkExecuted(execution_id=id) if id in work.fences:",
+        "case WorkExecuted(execution_id=id) if id in work.fences:",
         "what is shown under a stale fence counts",
         ("tests/services/test_claim.py",),
     ),
@@ -316,8 +316,8 @@ FAULTS: Final = (
     ),
     Fault(
         "services/attorn/services/transact.py",
-        "Entry(door.outgoing(entry.body), entry.body)",
-        "        pass",
+        "return [Entry(door.outgoing(entry.body), entry.body) for entry in entries], state",
+        "return entries, state",
         "an event of our own is recorded that nobody can read again",
         ("tests/services/test_transact.py",),
     ),
