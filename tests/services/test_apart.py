@@ -1,11 +1,13 @@
 """A long log is folded by two processes, and what comes of it is what one would have made of it."""
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -148,6 +150,31 @@ async def test_a_projector_that_dies_meanwhile_leaves_views_that_are_missing_and
         assert [view.NAME for view in projector.store.missing] == [*sorted(apart.VIEWS)]
         assert projector.filling is None and projector.position == last
         projector.close()
+        assert [file.name for file in tmp_path.glob("views*")] == ["views.sqlite"]
+
+
+async def test_one_that_is_stopped_meanwhile_ends_the_child_and_complains_of_nothing(
+    fresh_nats: Broker, tmp_path: Path
+) -> None:
+    path, complaints = tmp_path / "views.sqlite", list[dict[str, Any]]()
+    asyncio.get_running_loop().set_exception_handler(lambda loop, about: complaints.append(about))
+    async with sample.connected(fresh_nats.url) as (nc, ledger):
+        await provision(nc)
+        last = await record(ledger, 1, 30)
+        filling = apart.Filling(ledger, f"{path}.apart", last, apart.VIEWS)
+        projector = await open_views(ledger, path, compose.views, lambda path, head: filling)
+
+        async def is_begun() -> bool:
+            return filling.child is not None
+
+        async with following(projector):
+            await until(is_begun)
+            assert filling.child is not None
+            pid = filling.child.pid
+        del projector
+        gc.collect()
+        await asyncio.sleep(0)
+        assert not complaints and not Path(f"/proc/{pid}").exists()
         assert [file.name for file in tmp_path.glob("views*")] == ["views.sqlite"]
 
 

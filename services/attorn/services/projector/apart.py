@@ -19,7 +19,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 import msgspec
 
@@ -36,7 +36,7 @@ from attorn.services.supervise.beside import Beside, beside
 log = logging.getLogger("attorn.projector")
 
 VIEWS: Final = frozenset({"activity", "controls", "findings"})
-"""Such that they take a little longer than all the others, whose indexes are made meanwhile."""
+"""Such that they take as long as all the others with their indexes."""
 
 EVENTS_MIN: Final = 20_000
 """Of fewer events a second process does not pay: they are folded by the time that it has begun."""
@@ -95,6 +95,7 @@ class Filling:
             begun.cancel()
         if self._write is not None and not self._running.done():
             giving = asyncio.get_running_loop().run_in_executor(self._giving, self._write, framed(page))
+            giving.add_done_callback(_taken_note_of)
             self._given.append(giving)
             await self._catch_up(PAGES_AHEAD)
 
@@ -142,14 +143,20 @@ class Filling:
         while len(self._given) > pages:
             giving = self._given.popleft()
             done, _ = await asyncio.wait((giving,), timeout=STALLED_S)
-            if not done or giving.exception() is not None:
+            if not done or giving.cancelled() or giving.exception() is not None:
                 self._write = None
                 assert self._running is not None
                 await self._stop(self._running)  # then nobody writes for ever, either
 
     async def _stop(self, running: "asyncio.Task[int]") -> None:
+        running.add_done_callback(_taken_note_of)
         running.cancel()
         await asyncio.wait((running,))
+
+
+def _taken_note_of(ended: "asyncio.Future[Any]") -> None:
+    # Who waits for it hears of its failure; nobody does once the child is given up, or the projector ends.
+    _ = ended.cancelled() or ended.exception()
 
 
 async def _fold_here(
