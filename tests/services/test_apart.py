@@ -174,6 +174,7 @@ async def test_one_that_is_stopped_meanwhile_ends_the_child_and_complains_of_not
         del projector
         gc.collect()
         await asyncio.sleep(0)
+        asyncio.get_running_loop().set_exception_handler(None)
         assert not complaints and not Path(f"/proc/{pid}").exists()
         assert [file.name for file in tmp_path.glob("views*")] == ["views.sqlite"]
 
