@@ -17,6 +17,9 @@ import pytest
 import uvloop
 from nats.aio.client import Client
 
+from attorn.contracts import codec
+from attorn.contracts.examples import EVENT_EXAMPLES
+from attorn.contracts.ledger import Append
 from attorn.contracts.refusal import Unavailable
 from attorn.services.ledger.follow import Source, pages
 from attorn.services.ledger.jetstream import JetStreamLedger
@@ -26,7 +29,7 @@ from attorn.services.ledger.wire import Undone, Wire
 from attorn.services.provision import provision
 from attorn.services.supervise.server import HOST, Broker, find_server, free_port
 from configured import configured
-from sample_log import ask, entries, everything, pages_until
+from sample_log import AT, ask, connected, entries, entry, everything, pages_until
 
 DELIVERED = b"$JS.ACK.ATTORN.c.1.%d.%d.1700000000123456789.0"
 
@@ -199,6 +202,22 @@ async def test_on_uvloop_it_is_the_same(fresh_nats: Broker) -> None:
             await nc.close()
 
     assert await asyncio.to_thread(lambda: uvloop.run(read())) == [1, 2, 3]
+
+
+async def test_what_was_appended_here_is_followed_as_whoever_reads_it_sees_it(fresh_nats: Broker) -> None:
+    payloads = list(EVENT_EXAMPLES.values())
+    examples = [
+        codec.seal(codec.event(each, id=f"e-{n}", source="attorn://tests", subject=f"work/W-{n}", time=AT), 2)
+        for n, each in enumerate(payloads)
+    ]
+    async with connected(fresh_nats.url) as (nc, ledger), connected(fresh_nats.url) as (_, other):
+        await provision(nc)
+        await ledger.append_all([Append(f"work/W-{n}", 0, (entry(f"work/W-{n}", 1),)) for n in range(len(payloads))])
+        await everything(ledger)  # from here on somebody follows
+        await ledger.append_all([Append(f"work/W-{n}", 1, (each,)) for n, each in enumerate(examples)])
+        assert len(ledger._own or ()) == len(payloads)
+        assert await everything(ledger) == await everything(other)
+        assert ledger._own == {}
 
 
 async def test_a_stream_that_is_not_whole_is_followed_from_beyond_its_end(fresh_nats: Broker) -> None:

@@ -109,6 +109,17 @@ async def test_they_are_folded_anew_by_two_processes_too(
         assert [file.name for file in tmp_path.glob("views*")] == ["views.sqlite"]
 
 
+async def begun(filling: apart.Filling) -> int:
+    """The process id of the child, once there is one."""
+
+    async def is_there() -> bool:
+        return filling.child is not None
+
+    await until(is_there)
+    assert filling.child is not None
+    return filling.child.pid
+
+
 @pytest.mark.parametrize("harm", [signal.SIGKILL, signal.SIGSTOP])
 async def test_what_a_child_leaves_undone_is_done_here(
     harm: signal.Signals, fresh_nats: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -120,14 +131,8 @@ async def test_what_a_child_leaves_undone_is_done_here(
         last = await record(ledger, 1, 30)
         filling = apart.Filling(ledger, f"{path}.apart", last, apart.VIEWS)
         projector = await open_views(ledger, path, compose.views, lambda path, head: filling)
-
-        async def is_begun() -> bool:
-            return filling.child is not None
-
         async with following(projector):
-            await until(is_begun)
-            assert filling.child is not None
-            os.kill(filling.child.pid, harm)
+            os.kill(await begun(filling), harm)
             await asyncio.wait_for(projector.whole(), 10)
             assert digests(projector.store) == await folded_at_once(ledger)
             await projector.until(await record(ledger, 31, 32), 10)
@@ -163,14 +168,8 @@ async def test_one_that_is_stopped_meanwhile_ends_the_child_and_complains_of_not
         last = await record(ledger, 1, 30)
         filling = apart.Filling(ledger, f"{path}.apart", last, apart.VIEWS)
         projector = await open_views(ledger, path, compose.views, lambda path, head: filling)
-
-        async def is_begun() -> bool:
-            return filling.child is not None
-
         async with following(projector):
-            await until(is_begun)
-            assert filling.child is not None
-            pid = filling.child.pid
+            pid = await begun(filling)
         del projector
         gc.collect()
         await asyncio.sleep(0)
