@@ -6,11 +6,20 @@ import pytest
 
 from attorn.contracts import subjects
 from attorn.contracts.claim import ClaimAcquired, ClaimExpired, ClaimReleased, ClaimRenewed
+from attorn.contracts.delegation import DelegationNarrowed, DelegationRevoked, WorkDelegated
 from attorn.contracts.escalation import EscalationContext, EscalationNotified, WorkEscalated
-from attorn.contracts.execution import ExecutionInputRequired, ExecutionStarted
+from attorn.contracts.execution import ExecutionInputRequired, ExecutionStarted, WorkExecuted
 from attorn.contracts.handover import HandoverAccepted, HandoverOffered
 from attorn.contracts.participant import ParticipantManagerChanged, ParticipantRegistered, ParticipantUpdated
-from attorn.contracts.work import WorkAssigned, WorkCompleted, WorkDefined, WorkUnassigned
+from attorn.contracts.work import (
+    WorkAssigned,
+    WorkCompleted,
+    WorkDefined,
+    WorkResumed,
+    WorkSubmitted,
+    WorkUnassigned,
+)
+from attorn.projections import holding
 from sample_story import Story, day
 
 
@@ -64,6 +73,119 @@ def test_a_claim_on_another_thing_has_a_fence_and_an_end_that_moves_when_it_is_r
     assert (found.resource, found.fence, found.lease_until, found.work) == ("order:7", 3, day(2), "W-1")
     story.tell(stream, ClaimReleased(claim_id="c"))
     assert held(story) == [] == held(story, participant="bot")
+
+
+def test_what_is_under_way_stays_with_whom_it_began_with_whoever_says_to_have_begun_it() -> None:
+    story = begun()
+    for who in ("bot", "ben"):
+        story.tell("work/W-1", ExecutionStarted(execution_id="x", executor=who))
+        assert held(story) == [("work/W-1", "bot", "started")]
+    story.tell("work/W-1", ExecutionStarted(execution_id="y", executor="ben"))
+    assert held(story) == [("work/W-1", "ben", "started")]
+    story.tell("work/W-1", ExecutionStarted(execution_id="x", executor="ana"))
+    assert held(story) == [("work/W-1", "ben", "started")]
+
+
+@pytest.mark.parametrize(
+    "end", [WorkExecuted(execution_id="x", result="failed"), WorkSubmitted(), WorkAssigned(executor="bot")]
+)
+def test_what_is_no_longer_under_way_is_anybodys_to_begin(end: Any) -> None:
+    story = begun()
+    story.tell("work/W-1", ExecutionStarted(execution_id="x", executor="bot"))
+    story.tell("work/W-1", end)
+    assert held(story) == [("work/W-1", "bot", "started")]
+    story.tell("work/W-1", ExecutionStarted(execution_id="x", executor="ben"))
+    assert held(story) == [("work/W-1", "ben", "started")]
+
+
+def test_whoever_claims_an_item_that_is_theirs_has_it_since_it_was_theirs_and_until_the_lease_is_over() -> None:
+    story = begun()
+    at = story.tell("work/W-1", WorkAssigned(executor="bot"))
+    story.tell("work/W-1", ClaimAcquired(claim_id="c", key="W-1", holder="bot", fence=2, lease_until=day(1)))
+    story.tell("work/W-1", ClaimRenewed(claim_id="c", lease_until=day(2)))
+    [found] = story.folded().ask("holding", work="W-1").holdings
+    assert (found.basis, found.since_position) == ("assigned", at)
+    assert (found.claim_id, found.fence, found.lease_until) == ("c", 2, day(2))
+    story.tell("work/W-1", WorkAssigned(executor="ben"))
+    [found] = story.folded().ask("holding", work="W-1").holdings
+    assert (found.holder, found.claim_id, found.fence, found.lease_until) == ("ben", None, None, None)
+
+
+def test_what_nobody_holds_any_more_has_no_row_but_for_the_highest_fence_of_a_key() -> None:
+    story = begun()
+    for number in range(3):
+        item, key = f"work/W-{number}", f"claim/K-{number}"
+        story.tell(item, ExecutionStarted(execution_id="x", executor="bot"))
+        story.tell(key, ClaimAcquired(claim_id=f"C-{number}", key=f"K-{number}", holder="bot", fence=4))
+        story.tell(item, WorkCompleted())
+        story.tell(key, ClaimReleased(claim_id=f"C-{number}"))
+    rows = story.folded().rows.select(holding.Row)
+    assert [(row.key, row.fence, row.holder, row.work) for row in rows] == [
+        (f"claim/K-{number}", 4, None, None) for number in range(3)
+    ]
+
+
+def test_nobody_holds_an_item_that_a_fact_leads_out_of_its_end_until_somebody_is_said_to() -> None:
+    story = begun()
+    story.tell("work/W-1", WorkAssigned(executor="ben"))
+    story.tell("work/W-1", WorkCompleted())
+    story.tell("work/W-1", WorkResumed())
+    assert held(story) == []
+    story.tell("work/W-1", ExecutionStarted(execution_id="x", executor="bot"))
+    assert held(story) == [("work/W-1", "bot", "started")]
+
+
+def delegated(id: str, to: str = "bot", **terms: Any) -> WorkDelegated:
+    return WorkDelegated(delegation_id=id, delegator="ana", delegate=to, autonomy="act", **terms)
+
+
+def under(story: Story) -> tuple[str | None, str | None, str | None]:
+    [found] = story.folded().ask("holding", work="W-1").holdings
+    return found.delegation_id, found.delegator, found.delegation_state
+
+
+def test_it_is_said_under_which_delegation_an_item_is_carried_out_and_until_when() -> None:
+    story = begun()
+    story.tell("work/W-1", WorkAssigned(executor="bot"))
+    assert under(story) == (None, None, None)
+    story.tell("work/W-1", delegated("D-2", valid_until=day(3)))
+    story.tell("work/W-1", delegated("D-1", valid_until=day(9)))
+    story.tell("work/W-1", delegated("D-3", to="ben"))
+    assert under(story) == ("D-1", "ana", "granted")
+    story.tell("work/W-1", ExecutionStarted(execution_id="x", executor="bot", delegation_id="D-2"))
+    assert under(story) == ("D-2", "ana", "active")
+    assert story.folded().ask("holding").holdings[0].valid_until == day(3)
+    story.tell("work/W-1", DelegationRevoked(delegation_id="D-2", by="ana"))
+    assert under(story) == ("D-2", "ana", "revoked")
+    story.tell("work/W-1", ExecutionStarted(execution_id="y", executor="bot"))
+    assert under(story) == ("D-2", "ana", "revoked")
+
+
+def test_a_delegation_that_rests_with_what_it_descends_from_is_said_to_and_one_that_was_narrowed_ends_sooner() -> None:
+    story = begun()
+    story.tell("work/W-1", delegated("D-1", to="ben", may_subdelegate=True, max_depth=1))
+    story.tell("work/W-1", delegated("D-2", parent_id="D-1", valid_until=day(9)))
+    story.tell("work/W-1", DelegationNarrowed(delegation_id="D-2", valid_until=day(4)))
+    story.tell("work/W-1", ExecutionStarted(execution_id="x", executor="bot", delegation_id="D-2"))
+    assert under(story) == ("D-2", "ana", "active")
+    assert story.folded().ask("holding").holdings[0].valid_until == day(4)
+    story.tell("work/W-1", DelegationRevoked(delegation_id="D-1", by="ana"))
+    assert under(story) == ("D-2", "ana", "revoked")
+    story.tell("work/W-1", ExecutionStarted(execution_id="y", executor="ben", delegation_id="D-2"))
+    assert under(story) == (None, None, None)
+
+
+def test_a_claim_whose_lease_is_over_is_left_out_for_who_says_when() -> None:
+    story = begun()
+    for number in (1, 2):
+        story.tell(f"claim/K-{number}", ClaimAcquired(
+            claim_id=f"C-{number}", key=f"K-{number}", holder="bot", fence=1, lease_until=day(number)))  # fmt: skip
+    story.tell("claim/K-3", ClaimAcquired(claim_id="C-3", key="K-3", holder="bot", fence=1))
+    story.tell("work/W-1", ClaimAcquired(claim_id="C-4", key="W-1", holder="bot", fence=1, lease_until=day(1)))
+    for asked in ({}, {"participant": "bot"}):
+        for at, things in ((None, (1, 2, 3)), (day(1), (2, 3)), (day(2), (3,))):
+            found = [thing for thing, _, _ in held(story, live_at=at, **asked)]
+            assert found == [*(f"claim/K-{number}" for number in things), "work/W-1"]
 
 
 LATE: Final = {

@@ -39,7 +39,7 @@ from attorn.contracts.policy import EscalationRules, PolicyRules, PublishPolicy
 from attorn.contracts.refusal import Unreadable
 from attorn.contracts.work import CancelWork, DefineWork
 from attorn.projections import escalations
-from attorn.services.escalation import model
+from attorn.services.rulebook import RULES
 from story import BEGIN, Story
 
 W: Final = {"work_id": "W-1"}
@@ -332,12 +332,12 @@ class TestClock:
     @settings(max_examples=60, deadline=None)
     @given(st.lists(st.tuples(st.sampled_from(HAPPENS), st.integers(0, 90)), max_size=12))
     def test_whatever_happens_to_it_while_it_is_open_something_happens_next(self, happens: list[Any]) -> None:
-        work, at = model.initial, BEGIN
+        work, at = RULES["work"].initial, BEGIN
         raised_ = WorkEscalated(escalation_id="X-1", reason="manual", raised_by="bot", context=CONTEXT, ladder=LADDER)
         for data, minutes in [(raised_, 0), *happens]:
             at += timedelta(minutes=minutes)
             event = codec.event(data, id="e", source="/clock", subject="work/W-1", time=at)
-            work = model.evolve(work, event)
+            work = RULES["work"].evolve(work, event)
             known = work.escalations["X-1"]
             assert (known.next_rung_at is not None) == known.is_open
             assert known.next_rung_at is None or known.next_rung_at >= at or data in TIMED

@@ -1,18 +1,16 @@
 """The rules of every kind of stream in one place: what the doors judge by, and what the findings are folded by."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
-from attorn.contracts.envelope import Event, Unknown
-from attorn.contracts.messages import EVENT_BY_TYPE
+from attorn.contracts.envelope import Event
 from attorn.contracts.refusal import Breach
 from attorn.contracts.review import ReviewRequested
 from attorn.projections.directory import Directory
 from attorn.services.claim import effect
 from attorn.services.claim import model as claim
-from attorn.services.concern import looks_at
 from attorn.services.decision import model as decision
 from attorn.services.delegation import model as delegation
 from attorn.services.dependency import model as dependency
@@ -32,47 +30,56 @@ from attorn.services.transact import Rules
 from attorn.services.work import model as work
 from attorn.services.work.state import Work
 
+T = TypeVar("T")
 
-def _by_payload(slices: Sequence[Any]) -> Mapping[type, Sequence[Any]]:
-    """The slices that are to be asked about each kind of payload, in their order."""
-    named = [(slice_, looks_at(slice_)) for slice_ in slices]
-    return {
-        payload: [slice_ for slice_, payloads in named if payloads is None or payload in payloads]
-        for payload in (*EVENT_BY_TYPE.values(), Unknown)
-    }
+
+def _rows(tables: Sequence[Mapping[type, T]]) -> Mapping[type, tuple[T, ...]]:
+    """What stands in any of the tables for each payload, in their order."""
+    payloads = {payload for table in tables for payload in table}
+    return {payload: tuple(table[payload] for table in tables if payload in table) for payload in payloads}
 
 
 class _WorkRules:
-    """A work item obeys the rules of all its slices; each looks at the state before the event."""
+    """A work item obeys the rules of all its slices; each judges by the state before the event.
+
+    `checks` and `changes` are the rows of all their tables, by payload, in the order in which they are judged and made.
+    """
 
     state_type: type[Work] = Work
     initial: Work = Work()
 
+    checks: Final = _rows((
+        work.STEPS, work.CHECKS, work.MANDATES, dependency.CHECKS, handover.CHECKS, effect.CHECKS, delegation.CHECKS,
+        execution.CHECKS, output.CHECKS, decision.CHECKS, review.CHECKS, escalation.CHECKS, finding.CHECKS,
+    ))  # fmt: skip
+
     # Executions before work: a question or an output that ends a state is part of the same event as its new state.
-    evolving: Final = (dependency, handover, effect, delegation, execution, output, decision, review, escalation, work)
-    checking: Final = (
-        work, dependency, handover, effect, delegation, execution, output, decision, review, escalation, finding,
-    )  # fmt: skip
+    changes: Final = _rows((
+        dependency.CHANGES, handover.CHANGES, effect.CHANGES, delegation.CHANGES, execution.CHANGES, output.CHANGES,
+        decision.CHANGES, review.CHANGES, escalation.CHANGES, work.CHANGES, work.MOVES,
+    ))  # fmt: skip
 
     observing: Final = {ReviewRequested: review.observe}
     """What is found in the views, and neither refused nor warned of at the doors."""
-
-    def __init__(self) -> None:
-        self._evolving = _by_payload(self.evolving)
-        self._checking = _by_payload(self.checking)
 
     def check(self, state: Work, event: Event, directory: Directory) -> Sequence[Breach]:
         found: list[Breach] = []
         actor = directory.participants.get(event.authid or "")
         if actor is not None and actor.stopped:
             found += check_stopped(event, state.process.id if state.process is not None else None, directory)
-        for slice_ in self._checking[type(event.data)]:
-            found += slice_.check(state, event, directory)
+        if not state.life.state:
+            found += work.check_known(state, event)
+        data = event.data
+        for rule in self.checks.get(type(data), ()):
+            found += rule(state, data, event, directory)
         return found
 
     def evolve(self, state: Work, event: Event) -> Work:
-        for slice_ in self._evolving[type(event.data)]:
-            state = slice_.evolve(state, event)
+        if not state.life.state:
+            state = work.discover(state, event)
+        data = event.data
+        for change in self.changes.get(type(data), ()):
+            state = change(state, data, event)
         return state
 
     def attributes(self, state: Work, stream: str, actor: str, directory: Directory) -> dict[str, Any]:
@@ -95,8 +102,9 @@ class _Deciding:
 
     def check(self, state: Any, event: Event, directory: Directory) -> Iterator[Breach]:
         yield from self._check(state, event, directory)
-        if type(event.data) in finding.DECISIONS:
-            yield from finding.check(state, event, directory)
+        rule = finding.CHECKS.get(type(event.data))
+        if rule is not None:
+            yield from rule(state, event.data, event, directory)
 
 
 class Silent(msgspec.Struct, frozen=True, tag="silent"):

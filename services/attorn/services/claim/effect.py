@@ -5,6 +5,7 @@ what comes late of it is refused; what is reported all the same is a finding. So
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
@@ -14,31 +15,24 @@ from attorn.contracts.output import OutputProduced
 from attorn.contracts.refusal import Breach
 from attorn.projections.directory import Directory
 from attorn.services.work.state import Work
+from attorn.services.work.tables import Changes, Checks
 
 
-def check(work: Work, event: Event, directory: Directory) -> Sequence[Breach]:
-    """Whether what is done still counts, and was not done before."""
-    match event.data:
-        case ExecutionActionRecorded(execution_id=id) as action:
-            stale = _stale(*work.fences[id], directory) if id in work.fences else ()
-            return (*stale, *_repeated(work, action)) if action.side_effect else stale
-        case ExecutionStarted(claim_id=str(claim), fence=fence):
-            return _stale(claim, fence, directory)
-        case OutputProduced(execution_id=str(id)) | WorkExecuted(execution_id=id) if id in work.fences:
-            return _stale(*work.fences[id], directory)
-        case _:
-            return ()
+def _check_action(work: Work, data: ExecutionActionRecorded, event: Event, directory: Directory) -> Sequence[Breach]:
+    stale = _check_fence(work, data, event, directory)
+    return (*stale, *_repeated(work, data)) if data.side_effect else stale
 
 
-def evolve(work: Work, event: Event) -> Work:
-    """Which claims the executions stand under, and what has been changed."""
-    match event.data:
-        case ExecutionStarted(execution_id=id, claim_id=str(claim), fence=fence) if id not in work.life.executions:
-            return msgspec.structs.replace(work, fences={**work.fences, id: (claim, fence)})
-        case ExecutionActionRecorded(side_effect=True) as action if (change := _change(action)) is not None:
-            return msgspec.structs.replace(work, changed={**work.changed, change: action.result})
-        case _:
-            return work
+def _check_fence(
+    work: Work, data: ExecutionActionRecorded | OutputProduced | WorkExecuted, event: Event, directory: Directory
+) -> Sequence[Breach]:
+    """Whether the claim under which the execution began is still the one that counts."""
+    under = work.fences.get(data.execution_id or "")
+    return _stale(*under, directory) if under is not None else ()
+
+
+def _check_claim(work: Work, data: ExecutionStarted, event: Event, directory: Directory) -> Sequence[Breach]:
+    return _stale(data.claim_id, data.fence, directory) if data.claim_id is not None else ()
 
 
 def _stale(claim: str, fence: int | None, directory: Directory) -> Sequence[Breach]:
@@ -61,8 +55,30 @@ def _repeated(work: Work, action: ExecutionActionRecorded) -> Sequence[Breach]:
     return (Breach(rule="duplicate-effort", detail=detail, field="data.args_dig"),)
 
 
+CHECKS: Final[Checks] = {
+    ExecutionActionRecorded: _check_action,
+    ExecutionStarted: _check_claim,
+    OutputProduced: _check_fence,
+    WorkExecuted: _check_fence,
+}
+
+
+def _begin(work: Work, data: ExecutionStarted, event: Event) -> Work:
+    if data.claim_id is None or data.execution_id in work.life.executions:
+        return work
+    return msgspec.structs.replace(work, fences={**work.fences, data.execution_id: (data.claim_id, data.fence)})
+
+
+def _act(work: Work, data: ExecutionActionRecorded, event: Event) -> Work:
+    change = _change(data) if data.side_effect else None
+    return msgspec.structs.replace(work, changed={**work.changed, change: data.result}) if change is not None else work
+
+
 def _change(action: ExecutionActionRecorded) -> str | None:
     """What is changed and how, as one word; None where the action does not say it."""
     if action.args_dig is not None:
         return f"{action.tool} {action.args_dig} {action.target or ''}"
     return f"{action.tool} {action.idempotency_key}" if action.idempotency_key is not None else None
+
+
+CHANGES: Final[Changes] = {ExecutionStarted: _begin, ExecutionActionRecorded: _act}

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import count
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -28,10 +28,11 @@ from attorn.services.decision.authority import beyond, deciders, next_above
 from attorn.services.escalation.model import raised
 from attorn.services.transact import Context
 from attorn.services.work.state import Decision, Recommendation, Work
+from attorn.services.work.tables import Changes, Checks
 
 DecisionCommand: TypeAlias = MakeRecommendation | AnswerRecommendation | RequestDecision | MakeDecision
 
-initial = Work()
+_replace: Final = msgspec.structs.replace
 
 
 def decide(work: Work, command: DecisionCommand, context: Context) -> Sequence[msgspec.Struct]:
@@ -62,64 +63,12 @@ def decide(work: Work, command: DecisionCommand, context: Context) -> Sequence[m
             return _make(work, command, context)
 
 
-def check(work: Work, event: Event, directory: Directory) -> Iterator[Breach]:
-    """Which rules of deciding `event` breaks."""
-    match event.data:
-        case RecommendationMade() as made:
-            yield from _check_recommendation(work, made, event, directory)
-        case RecommendationAnswered() as said:
-            yield from _check_answer(work, said, event, directory)
-        case DecisionRequested() as asked:
-            known = work.decisions.get(asked.decision_id)
-            # With the escalation that led there it goes on to somebody else; else the same is asked twice.
-            if known is not None and (known.made is not None or asked.escalation_id not in work.escalations):
-                detail = f"decision {asked.decision_id} was asked for before; use a new id"
-                yield Breach(rule="decision-open", detail=detail, field="data.decision_id")
-            if asked.execution_id is not None and asked.execution_id not in work.executions:
-                detail = f"no execution {asked.execution_id} has started"
-                yield Breach(rule="execution-unknown", detail=detail, field="data.execution_id")
-            if not deciders(work, asked, directory):
-                named = asked.from_ or "the decision authority of the work"
-                detail = f"{named} leads to no person who is here; ask somebody who can decide"
-                yield Breach(rule="decision-authority", detail=detail, field="data.from")
-        case DecisionMade() as made:
-            yield from _check_decision(work, made, event, directory)
-        case _:
-            pass
-
-
-def evolve(work: Work, event: Event) -> Work:
-    """What is true of the work's recommendations and decisions afterwards."""
-    replace = msgspec.structs.replace
-    match event.data:
-        case RecommendationMade(recommendation_id=id) as made if id not in work.recommendations:
-            found = Recommendation(made, made.by or event.authid)
-            return replace(work, recommendations={**work.recommendations, id: found})
-        case RecommendationAnswered(recommendation_id=id) as said if id in work.recommendations:
-            known = work.recommendations[id]
-            if known.answered is not None:
-                return work
-            return replace(work, recommendations={**work.recommendations, id: replace(known, answered=said)})
-        case DecisionRequested(decision_id=id) as asked:
-            known_one = work.decisions.get(id)
-            if known_one is not None and (known_one.made is not None or asked.escalation_id not in work.escalations):
-                return work
-            return replace(work, decisions={**work.decisions, id: Decision(asked)})
-        case DecisionMade(decision_id=id) as made_one if id in work.decisions:
-            # The first decision stands: what was done by it is not undone by another.
-            if work.decisions[id].made is not None:
-                return work
-            return replace(work, decisions={**work.decisions, id: replace(work.decisions[id], made=made_one)})
-        case _:
-            return work
-
-
 def _request(work: Work, command: RequestDecision, context: Context) -> Sequence[msgspec.Struct]:
     said = {n: getattr(command, n) for n in DecisionRequested.__struct_fields__ if n != "escalation_id"}
     asked = DecisionRequested(**{**said, "decision_id": command.decision_id or context.new_id})
     known = work.decisions.get(asked.decision_id)
     if known is not None and known.made is None:
-        first = msgspec.structs.replace(known.asked, from_=asked.from_, escalation_id=None)
+        first = _replace(known.asked, from_=asked.from_, escalation_id=None)
         if first == asked:
             return []
     events: list[msgspec.Struct] = [asked]
@@ -211,11 +160,11 @@ def _passed_up(
     if isinstance(first, WorkEscalated):
         # Who has the authority is asked first; the ladder of the policy comes after them.
         mine = Rung(rung=1, targets=(above,), ack_within=DEFAULT_ACK_WITHIN)
-        rest = tuple(msgspec.structs.replace(rung, rung=rung.rung + 1) for rung in first.ladder)
+        rest = tuple(_replace(rung, rung=rung.rung + 1) for rung in first.ladder)
         due = context.at + DEFAULT_ACK_WITHIN
-        first = msgspec.structs.replace(first, ladder=(mine, *rest), next_rung_at=due)
+        first = _replace(first, ladder=(mine, *rest), next_rung_at=due)
         told = [EscalationNotified(escalation_id=id, rung=1, persons=(above,), next_rung_at=due)]
-    again = msgspec.structs.replace(asked, from_=above, escalation_id=id, amount=amount)
+    again = _replace(asked, from_=above, escalation_id=id, amount=amount)
     return [first, *told, again]
 
 
@@ -260,6 +209,21 @@ def _check_answer(work: Work, said: RecommendationAnswered, event: Event, direct
         yield Breach(rule="decision-authority", detail=detail, field="data.by")
 
 
+def _check_request(work: Work, asked: DecisionRequested, event: Event, directory: Directory) -> Iterator[Breach]:
+    known = work.decisions.get(asked.decision_id)
+    # With the escalation that led there it goes on to somebody else; else the same is asked twice.
+    if known is not None and (known.made is not None or asked.escalation_id not in work.escalations):
+        detail = f"decision {asked.decision_id} was asked for before; use a new id"
+        yield Breach(rule="decision-open", detail=detail, field="data.decision_id")
+    if asked.execution_id is not None and asked.execution_id not in work.executions:
+        detail = f"no execution {asked.execution_id} has started"
+        yield Breach(rule="execution-unknown", detail=detail, field="data.execution_id")
+    if not deciders(work, asked, directory):
+        named = asked.from_ or "the decision authority of the work"
+        detail = f"{named} leads to no person who is here; ask somebody who can decide"
+        yield Breach(rule="decision-authority", detail=detail, field="data.from")
+
+
 def _check_decision(work: Work, made: DecisionMade, event: Event, directory: Directory) -> Iterator[Breach]:
     id, decider, at = made.decision_id, made.decider, event.time
     known = work.decisions.get(id)
@@ -302,3 +266,52 @@ def _may_decide(work: Work, asked: DecisionRequested, who: str, at: datetime, di
 def _actor(event: Event) -> str | None:
     """Who asked for it at a command door; of a fact nobody knows."""
     return event.authid if event.authtype in ("user", "service_account") else None
+
+
+CHECKS: Final[Checks] = {
+    RecommendationMade: _check_recommendation,
+    RecommendationAnswered: _check_answer,
+    DecisionRequested: _check_request,
+    DecisionMade: _check_decision,
+}
+
+
+# ---- what an event changes
+
+
+def _recommend(work: Work, data: RecommendationMade, event: Event) -> Work:
+    if data.recommendation_id in work.recommendations:
+        return work
+    found = Recommendation(data, data.by or event.authid)
+    return _replace(work, recommendations={**work.recommendations, data.recommendation_id: found})
+
+
+def _answer(work: Work, data: RecommendationAnswered, event: Event) -> Work:
+    known = work.recommendations.get(data.recommendation_id)
+    if known is None or known.answered is not None:
+        return work
+    answered = _replace(known, answered=data)
+    return _replace(work, recommendations={**work.recommendations, data.recommendation_id: answered})
+
+
+def _ask(work: Work, data: DecisionRequested, event: Event) -> Work:
+    known = work.decisions.get(data.decision_id)
+    if known is not None and (known.made is not None or data.escalation_id not in work.escalations):
+        return work
+    return _replace(work, decisions={**work.decisions, data.decision_id: Decision(data)})
+
+
+def _decide(work: Work, data: DecisionMade, event: Event) -> Work:
+    known = work.decisions.get(data.decision_id)
+    # The first decision stands: what was done by it is not undone by another.
+    if known is None or known.made is not None:
+        return work
+    return _replace(work, decisions={**work.decisions, data.decision_id: _replace(known, made=data)})
+
+
+CHANGES: Final[Changes] = {
+    RecommendationMade: _recommend,
+    RecommendationAnswered: _answer,
+    DecisionRequested: _ask,
+    DecisionMade: _decide,
+}

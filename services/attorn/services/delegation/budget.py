@@ -1,9 +1,9 @@
 """What is used up under delegations: counted on every one that what is done descends from, up to their limits."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -15,21 +15,34 @@ from attorn.services.work.state import Delegation, Execution, Spent, Work
 
 def charge(work: Work, data: Any, at: datetime) -> Work:
     """The work with what `data` uses up counted on the delegations that it is done under."""
-    kind = type(data)
-    if kind is ExecutionActionRecorded:
-        running = _running(work, data.execution_id)
-        return _spend(work, running.delegation_id, actions=1) if running is not None else work
-    if kind is ExecutionStarted:
-        return _spend(work, _entered(work, data, at), uses=1) if data.execution_id not in work.executions else work
-    if kind is WorkExecuted:
-        running, cost = _running(work, data.execution_id), data.cost
-        if running is None:
-            return work
-        tokens = (cost.tokens_in or 0) + (cost.tokens_out or 0) if cost is not None else 0
-        money = cost.money if cost is not None else None
-        paid = {money.currency: Decimal(money.amount)} if money is not None else {}
-        return _spend(work, running.delegation_id, tokens=tokens, money=paid, elapsed=_since(running, at))
-    return work
+    spend = _SPENDING.get(type(data))
+    return spend(work, data, at) if spend is not None else work
+
+
+def _act(work: Work, action: ExecutionActionRecorded, at: datetime) -> Work:
+    running = _running(work, action.execution_id)
+    return _spend(work, running.delegation_id, actions=1) if running is not None else work
+
+
+def _begin(work: Work, started: ExecutionStarted, at: datetime) -> Work:
+    return _spend(work, _entered(work, started, at), uses=1) if started.execution_id not in work.executions else work
+
+
+def _end(work: Work, done: WorkExecuted, at: datetime) -> Work:
+    running, cost = _running(work, done.execution_id), done.cost
+    if running is None:
+        return work
+    tokens = (cost.tokens_in or 0) + (cost.tokens_out or 0) if cost is not None else 0
+    money = cost.money if cost is not None else None
+    paid = {money.currency: Decimal(money.amount)} if money is not None else None
+    return _spend(work, running.delegation_id, tokens=tokens, money=paid, elapsed=_since(running, at))
+
+
+_SPENDING: Final[Mapping[type, Callable[[Work, Any, datetime], Work]]] = {
+    ExecutionActionRecorded: _act,
+    ExecutionStarted: _begin,
+    WorkExecuted: _end,
+}
 
 
 def _entered(work: Work, started: ExecutionStarted, at: datetime) -> str | None:

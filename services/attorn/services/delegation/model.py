@@ -1,8 +1,8 @@
 """Delegation: entrusting somebody with part of the work, within bounds, and taking it back."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -42,6 +42,7 @@ from attorn.services import expressions
 from attorn.services.delegation import budget, occasion
 from attorn.services.transact import Context
 from attorn.services.work.state import Delegation, DelegationStatus, Execution, Work
+from attorn.services.work.tables import Changes, Checks
 
 DelegationCommand: TypeAlias = (
     DelegateWork
@@ -61,8 +62,6 @@ _ENDS: Final[dict[type, DelegationStatus]] = {
     DelegationExhausted: "exhausted",
 }
 _OVER: Final = frozenset(_ENDS.values())
-
-initial = Work()
 
 
 def decide(work: Work, command: DelegationCommand, context: Context) -> Sequence[msgspec.Struct]:
@@ -107,75 +106,6 @@ def decide(work: Work, command: DelegationCommand, context: Context) -> Sequence
             return [] if _status(work, id) == "expired" else [expired]
 
 
-def check(work: Work, event: Event, directory: Directory) -> Iterable[Breach]:
-    """Which bounds `event` oversteps, and which rule of delegating it breaks."""
-    rule = _CHECKS.get(type(event.data))
-    return rule(work, event.data, event, directory) if rule is not None else ()
-
-
-def evolve(work: Work, event: Event) -> Work:
-    """What is true of the work's delegations afterwards."""
-    work = budget.charge(work, event.data, event.time)
-    change = _CHANGES.get(type(event.data))
-    return change(work, event.data) if change is not None else work
-
-
-def _grant(work: Work, data: WorkDelegated) -> Work:
-    return work if data.delegation_id in work.delegations else _with(work, {data.delegation_id: Delegation(data)})
-
-
-def _accept(work: Work, data: DelegationAccepted) -> Work:
-    held = work.delegations.get(data.delegation_id)
-    if held is None or held.status != "granted":
-        return work
-    return _with(work, {data.delegation_id: msgspec.structs.replace(held, status="accepted")})
-
-
-def _narrow(work: Work, data: DelegationNarrowed) -> Work:
-    held = work.delegations.get(data.delegation_id)
-    if held is None:
-        return work
-    return _with(work, {data.delegation_id: msgspec.structs.replace(held, terms=after_narrowing(held.terms, data))})
-
-
-def _suspend(work: Work, data: DelegationSuspended) -> Work:
-    id = data.delegation_id
-    resting = {d: work.delegations[d] for d in _descendants(work, id) if _status(work, d) in ("granted", "accepted")}
-    return _with(work, {d: msgspec.structs.replace(held, status="suspended", rests_since=held.status, rests_with=id)
-                        for d, held in resting.items()})  # fmt: skip
-
-
-def _resume(work: Work, data: DelegationResumed) -> Work:
-    # What rested for a reason of its own rests on.
-    woken = {d: held for d, held in work.delegations.items()
-             if held.status == "suspended" and held.rests_with == data.delegation_id}  # fmt: skip
-    awake = {"rests_since": None, "rests_with": None}
-    return _with(work, {d: msgspec.structs.replace(held, status=held.rests_since or "granted", **awake)
-                        for d, held in woken.items()})  # fmt: skip
-
-
-def _end(work: Work, data: DelegationDeclined | DelegationRevoked | DelegationExpired | DelegationExhausted) -> Work:
-    # Whoever was entrusted by the delegate loses it at this same position. What is over stays so, whatever
-    # news of it comes late: nobody gets a mandate back by an old acceptance.
-    ended = {d: msgspec.structs.replace(work.delegations[d], status=_ENDS[type(data)])
-             for d in _descendants(work, data.delegation_id) if _status(work, d) not in _OVER}  # fmt: skip
-    return _with(work, ended)
-
-
-_CHANGES: Final[Mapping[type, Callable[[Work, Any], Work]]] = {
-    WorkDelegated: _grant,
-    DelegationAccepted: _accept,
-    DelegationNarrowed: _narrow,
-    DelegationSuspended: _suspend,
-    DelegationResumed: _resume,
-    **dict.fromkeys(_ENDS, _end),
-}
-
-
-def _with(work: Work, changed: dict[str, Delegation]) -> Work:
-    return msgspec.structs.replace(work, delegations={**work.delegations, **changed}) if changed else work
-
-
 def _status(work: Work, id: str) -> str:
     held = work.delegations.get(id)
     return held.status if held is not None else "unknown"
@@ -202,7 +132,8 @@ def _check_grant(work: Work, terms: WorkDelegated, event: Event, directory: Dire
     if not directory.is_here(terms.delegate):
         detail = f"{terms.delegate} is not registered or has left"
         yield Breach(rule="unregistered-actor", detail=detail, field="data.delegate")
-    yield from _check_conditions(terms)
+    if terms.conditions or terms.escalate_when:
+        yield from _check_conditions(terms)
     yield from _check_policies(terms, at, directory)
     if terms.parent_id is None:
         if not directory.is_person(terms.delegator):
@@ -311,32 +242,31 @@ def _check_end(
         yield Breach(rule="delegation-open", detail=f"nothing of delegation {id} is spent to its limit")
 
 
-def _check_start(work: Work, data: ExecutionStarted, event: Event, directory: Directory) -> Iterator[Breach]:
+def _check_start(work: Work, data: ExecutionStarted, event: Event, directory: Directory) -> Sequence[Breach]:
     executor, id, actor = data.executor, data.delegation_id, event.authid or ""
+    found: list[Breach] = []
     if event.authtype == "service_account" and actor != executor:
         detail = f"{actor} starts in the name of {executor}; an agent starts its own executions only"
-        yield Breach(rule="undelegated-execution", detail=detail, field="data.executor")
-    if id is None:
-        held = work.mandate(executor, event.time)
-        if held is not None:
-            yield from _check_under(work, work.lineage(held.terms.delegation_id), event, directory)
-        elif directory.kind(executor) == "agent":
-            yield _undelegated(executor, event)
-        return
-    held = work.delegations.get(id)
-    if held is None or held.terms.delegate != executor:
+        found.append(Breach(rule="undelegated-execution", detail=detail, field="data.executor"))
+    held = work.mandate(executor, event.time) if id is None else work.delegations.get(id)
+    if held is not None and held.terms.delegate == executor:
+        found += _check_under(work, work.lineage(held.terms.delegation_id), event, directory)
+    elif id is not None:
         detail = f"{id} is no delegation of {event.subject} to {executor}"
-        yield Breach(rule="undelegated-execution", detail=detail, field="data.delegation_id")
-    else:
-        yield from _check_under(work, work.lineage(held.terms.delegation_id), event, directory)
+        found.append(Breach(rule="undelegated-execution", detail=detail, field="data.delegation_id"))
+    elif directory.kind(executor) == "agent":
+        found.append(_undelegated(executor, event))
+    return found
 
 
-def _check_under(work: Work, chain: Sequence[Delegation], event: Event, directory: Directory) -> Iterator[Breach]:
+def _check_under(work: Work, chain: Sequence[Delegation], event: Event, directory: Directory) -> Sequence[Breach]:
     """Whether anything may still be done under a delegation, and all that it descends from."""
+    found: list[Breach] = []
     for held in chain:
-        yield from _not_live(work, held, event, directory)
-    yield from _check_spending(work, chain, event)
-    yield from _check_unmet(work, chain, event)
+        found += _not_live(work, held, event, directory)
+    found += _check_spending(work, chain, event)
+    found += _check_unmet(work, chain, event)
+    return found
 
 
 def _undelegated(executor: str, event: Event) -> Breach:
@@ -346,31 +276,39 @@ def _undelegated(executor: str, event: Event) -> Breach:
 
 def _check_hand(
     work: Work,
-    data: ExecutionActionRecorded | ExecutionProgressed | ExecutionInputRequired | ExecutionAdapted | WorkExecuted,
+    data: ExecutionProgressed | ExecutionInputRequired | ExecutionAdapted,
     event: Event,
     directory: Directory,
 ) -> Sequence[Breach]:
-    """An agent speaks for its own executions only; a person may report what anybody did."""
     running = work.executions.get(data.execution_id)
-    if running is None or event.authtype != "service_account" or event.authid == running.executor:
+    return _another_hand(data.execution_id, running, event) if running is not None else ()
+
+
+def _another_hand(id: str, running: Execution, event: Event) -> Sequence[Breach]:
+    """An agent speaks for its own executions only; a person may report what anybody did."""
+    if event.authtype != "service_account" or event.authid == running.executor:
         return ()
-    detail = f"execution {data.execution_id} is carried out by {running.executor}; {event.authid} has no part in it"
+    detail = f"execution {id} is carried out by {running.executor}; {event.authid} has no part in it"
     return (Breach(rule="undelegated-execution", detail=detail, field="data.execution_id"),)
 
 
 def _not_live(work: Work, held: Delegation, event: Event, directory: Directory) -> Sequence[Breach]:
     """Why nothing is done under a delegation at that time."""
-    terms, found = held.terms, []
     # What was spent to its limit was spent on something, and that may be handed in.
     hands_in = held.status == "exhausted" and isinstance(event.data, WorkExecuted)
-    if not (held.is_timely(event.time) if hands_in else held.is_live(event.time)):
+    is_live = held.is_timely(event.time) if hands_in else held.is_live(event.time)
+    delegate = directory.participants.get(held.terms.delegate)
+    rests = delegate is not None and delegate.stopped and directory.is_suspended(delegate.id, work.scope)
+    if is_live and not rests:
+        return ()
+    terms, found = held.terms, []
+    if not is_live:
         since = f" from {terms.valid_from.isoformat()}" if terms.valid_from is not None else ""
         until = f" until {terms.valid_until.isoformat()}" if terms.valid_until is not None else ""
         valid = f" and valid{since}{until}" if since or until else ""
         detail = f"delegation {terms.delegation_id} is {held.status}{valid}: not live at {event.time.isoformat()}"
         found.append(Breach(rule="delegation-violated", detail=detail))
-    delegate = directory.participants.get(terms.delegate)
-    if delegate is not None and delegate.stopped and directory.is_suspended(delegate.id, work.scope):
+    if rests:
         detail = f"{terms.delegate} is suspended; what it was entrusted with rests until it is resumed"
         found.append(Breach(rule="delegation-violated", detail=detail))
     return found
@@ -378,10 +316,10 @@ def _not_live(work: Work, held: Delegation, event: Event, directory: Directory) 
 
 def _check_action(work: Work, action: ExecutionActionRecorded, event: Event, directory: Directory) -> Sequence[Breach]:
     """An action is within the delegation that it is done under, and within all that this one descends from."""
-    found = [*_check_hand(work, action, event, directory)]
     running = work.executions.get(action.execution_id)
     if running is None:
-        return found
+        return ()
+    found = [*_another_hand(action.execution_id, running, event)]
     if running.delegation_id is None:
         if directory.kind(running.executor) == "agent":
             found.append(_undelegated(running.executor, event))
@@ -391,16 +329,24 @@ def _check_action(work: Work, action: ExecutionActionRecorded, event: Event, dir
         found += _not_live(work, held, event, directory)
         for detail, field in beyond(held.terms, action):
             found.append(Breach(rule="delegation-violated", detail=detail, field=field))
-    asks = [held.terms.delegation_id for held in chain if held.terms.autonomy == "act_with_approval"]
-    if asks and action.side_effect and not _is_approved(work, action.execution_id, running, directory):
-        detail = (
-            f"{action.tool} changes something, and {asks[0]} asks for approval before; "
-            f"ask for an input of kind approval in {action.execution_id}"
-        )
-        found.append(Breach(rule="approval-missing", detail=detail, field="data.side_effect"))
+    if action.side_effect:
+        found += _check_approval(work, action, running, chain, directory)
     found += _check_spending(work, chain, event)
     found += _check_unmet(work, chain, event)
     return found
+
+
+def _check_approval(
+    work: Work, action: ExecutionActionRecorded, running: Execution, chain: Sequence[Delegation], directory: Directory
+) -> Sequence[Breach]:
+    asks = [held.terms.delegation_id for held in chain if held.terms.autonomy == "act_with_approval"]
+    if not asks or _is_approved(work, action.execution_id, running, directory):
+        return ()
+    detail = (
+        f"{action.tool} changes something, and {asks[0]} asks for approval before; "
+        f"ask for an input of kind approval in {action.execution_id}"
+    )
+    return (Breach(rule="approval-missing", detail=detail, field="data.side_effect"),)
 
 
 def _is_approved(work: Work, id: str, running: Execution, directory: Directory) -> bool:
@@ -415,12 +361,14 @@ def _is_approved(work: Work, id: str, running: Execution, directory: Directory) 
     return any(made.execution_id == id and made.output.dig in met for made in work.outputs.values())
 
 
-def _check_spending(work: Work, chain: Sequence[Delegation], event: Event) -> Iterator[Breach]:
-    """What was spent to its limit allows nothing more, and nothing is spent beyond it."""
+def _check_spending(work: Work, chain: Sequence[Delegation], event: Event) -> Iterable[Breach]:
     # That one is over is said already.
     limited = [held for held in chain if held.is_limited and held.status not in _OVER]
-    if not limited:
-        return
+    return _overspent(work, limited, event) if limited else ()
+
+
+def _overspent(work: Work, limited: Sequence[Delegation], event: Event) -> Iterator[Breach]:
+    """What was spent to its limit allows nothing more, and nothing is spent beyond it."""
     at = event.time
     charged = budget.charge(work, event.data, at)
     for before in limited:
@@ -433,9 +381,11 @@ def _check_spending(work: Work, chain: Sequence[Delegation], event: Event) -> It
             yield Breach(rule="delegation-violated", detail=detail)
 
 
-def _check_unmet(work: Work, chain: Sequence[Delegation], event: Event) -> Iterator[Breach]:
-    if not [held for held in chain if held.terms.conditions]:
-        return
+def _check_unmet(work: Work, chain: Sequence[Delegation], event: Event) -> Iterable[Breach]:
+    return _unmet(work, event) if [held for held in chain if held.terms.conditions] else ()
+
+
+def _unmet(work: Work, event: Event) -> Iterator[Breach]:
     for condition, delegation, why in occasion.unmet(work, event.data, event.time):
         detail = f"condition {condition.id} of {delegation} is not met: {why}"
         if condition.on_violation == "refuse":
@@ -444,26 +394,34 @@ def _check_unmet(work: Work, chain: Sequence[Delegation], event: Event) -> Itera
             yield Breach(rule="condition-flagged", detail=detail)
 
 
-def _check_result(work: Work, done: WorkExecuted, event: Event, directory: Directory) -> Iterator[Breach]:
+def _check_result(work: Work, done: WorkExecuted, event: Event, directory: Directory) -> Sequence[Breach]:
     """Who hands in a result may do so still, and hands in everything that was expected."""
-    yield from _check_hand(work, done, event, directory)
     running = work.executions.get(done.execution_id)
-    if running is None or done.result != "completed":
-        return
+    if running is None:
+        return ()
+    found = [*_another_hand(done.execution_id, running, event)]
+    if done.result != "completed":
+        return found
     if running.delegation_id is None:
         if directory.kind(running.executor) == "agent" and work.mandate(running.executor, event.time) is None:
-            yield _undelegated(running.executor, event)
-        return
+            found.append(_undelegated(running.executor, event))
+        return found
     chain = work.lineage(running.delegation_id)
-    yield from _check_under(work, chain, event, directory)
-    names = {output.name for output in done.outputs} | {output.output_id for output in done.outputs}
+    found += _check_under(work, chain, event, directory)
     for expected in chain[0].terms.expected_outputs if chain else ():
-        if expected.required and expected.name not in names:
+        if expected.required and not any(expected.name in (each.name, each.output_id) for each in done.outputs):
             detail = f"delegation {running.delegation_id} expects the output {expected.name!r}"
-            yield Breach(rule="delegation-violated", detail=detail, field="data.outputs")
+            found.append(Breach(rule="delegation-violated", detail=detail, field="data.outputs"))
+    return found
 
 
-_CHECKS: Final[Mapping[type, Callable[[Work, Any, Event, Directory], Iterable[Breach]]]] = {
+def _may_revoke(work: Work, held: Delegation, by: str, at: datetime, directory: Directory) -> bool:
+    """Who granted it, or whatever it descends from, and who has authority over the work."""
+    granted = {d.terms.delegator for d in work.lineage(held.terms.delegation_id)}
+    return by in granted or work.has_authority(by, directory, at)
+
+
+CHECKS: Final[Checks] = {
     WorkDelegated: _check_grant,
     DelegationAccepted: _check_answer,
     DelegationDeclined: _check_answer,
@@ -482,7 +440,69 @@ _CHECKS: Final[Mapping[type, Callable[[Work, Any, Event, Directory], Iterable[Br
 }
 
 
-def _may_revoke(work: Work, held: Delegation, by: str, at: datetime, directory: Directory) -> bool:
-    """Who granted it, or whatever it descends from, and who has authority over the work."""
-    granted = {d.terms.delegator for d in work.lineage(held.terms.delegation_id)}
-    return by in granted or work.has_authority(by, directory, at)
+# ---- what an event changes
+
+
+def _grant(work: Work, data: WorkDelegated, event: Event) -> Work:
+    return work if data.delegation_id in work.delegations else _with(work, {data.delegation_id: Delegation(data)})
+
+
+def _accept(work: Work, data: DelegationAccepted, event: Event) -> Work:
+    held = work.delegations.get(data.delegation_id)
+    if held is None or held.status != "granted":
+        return work
+    return _with(work, {data.delegation_id: msgspec.structs.replace(held, status="accepted")})
+
+
+def _narrow(work: Work, data: DelegationNarrowed, event: Event) -> Work:
+    held = work.delegations.get(data.delegation_id)
+    if held is None:
+        return work
+    return _with(work, {data.delegation_id: msgspec.structs.replace(held, terms=after_narrowing(held.terms, data))})
+
+
+def _suspend(work: Work, data: DelegationSuspended, event: Event) -> Work:
+    id = data.delegation_id
+    resting = {d: work.delegations[d] for d in _descendants(work, id) if _status(work, d) in ("granted", "accepted")}
+    return _with(work, {d: msgspec.structs.replace(held, status="suspended", rests_since=held.status, rests_with=id)
+                        for d, held in resting.items()})  # fmt: skip
+
+
+def _resume(work: Work, data: DelegationResumed, event: Event) -> Work:
+    # What rested for a reason of its own rests on.
+    woken = {d: held for d, held in work.delegations.items()
+             if held.status == "suspended" and held.rests_with == data.delegation_id}  # fmt: skip
+    awake = {"rests_since": None, "rests_with": None}
+    return _with(work, {d: msgspec.structs.replace(held, status=held.rests_since or "granted", **awake)
+                        for d, held in woken.items()})  # fmt: skip
+
+
+def _end(
+    work: Work, data: DelegationDeclined | DelegationRevoked | DelegationExpired | DelegationExhausted, event: Event
+) -> Work:
+    # Whoever was entrusted by the delegate loses it at this same position. What is over stays so, whatever
+    # news of it comes late: nobody gets a mandate back by an old acceptance.
+    ended = {d: msgspec.structs.replace(work.delegations[d], status=_ENDS[type(data)])
+             for d in _descendants(work, data.delegation_id) if _status(work, d) not in _OVER}  # fmt: skip
+    return _with(work, ended)
+
+
+def _charge(work: Work, data: ExecutionStarted | ExecutionActionRecorded | WorkExecuted, event: Event) -> Work:
+    return budget.charge(work, data, event.time)
+
+
+def _with(work: Work, changed: dict[str, Delegation]) -> Work:
+    return msgspec.structs.replace(work, delegations={**work.delegations, **changed}) if changed else work
+
+
+CHANGES: Final[Changes] = {
+    WorkDelegated: _grant,
+    DelegationAccepted: _accept,
+    DelegationNarrowed: _narrow,
+    DelegationSuspended: _suspend,
+    DelegationResumed: _resume,
+    **dict.fromkeys(_ENDS, _end),
+    ExecutionStarted: _charge,
+    ExecutionActionRecorded: _charge,
+    WorkExecuted: _charge,
+}

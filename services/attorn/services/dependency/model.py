@@ -4,7 +4,7 @@ An item's own stream knows what it waits for; whether the items lead in a circle
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -27,10 +27,9 @@ from attorn.contracts.work import WorkDefined, WorkReopened
 from attorn.projections.directory import Directory
 from attorn.services.transact import Context
 from attorn.services.work.state import DependencyStatus, Work
+from attorn.services.work.tables import Changes, Checks
 
 DependencyCommand: TypeAlias = AddDependency | SatisfyDependency | BreakDependency | BlockWork | UnblockWork
-
-initial = Work()
 
 
 def decide(work: Work, command: DependencyCommand, context: Context) -> Sequence[msgspec.Struct]:
@@ -54,48 +53,13 @@ def decide(work: Work, command: DependencyCommand, context: Context) -> Sequence
             return [] if work.life.state and "blocked" not in work.life.pauses else [WorkUnblocked(reason=reason)]
 
 
-def check(work: Work, event: Event, directory: Directory) -> Iterator[Breach]:
-    """Which rules of waiting `event` breaks."""
-    match event.data:
-        case WorkDefined(depends_on=depends_on) if work.definition is None:
-            for on in depends_on:
-                yield from _check_cycle(event, on, "data.depends_on", directory)
-        case DependencyAdded(on=on):
-            yield from _check_cycle(event, on, "data.on", directory)
-        case DependencySatisfied(on=on) | DependencyBroken(on=on):
-            if on not in work.dependencies:
-                detail = f"{event.subject} does not wait for {on}"
-                yield Breach(rule="dependency-open", detail=detail, field="data.on")
-        case WorkUnblocked() | ExecutionStarted():
-            waits = [on for on, status in work.dependencies.items() if status != "satisfied"]
-            if waits:
-                detail = f"{event.subject} waits for {', '.join(waits[:5])}; say of each that it is satisfied first"
-                yield Breach(rule="dependency-open", detail=detail)
-        case _:
-            pass
+def _check_defined(work: Work, data: WorkDefined, event: Event, directory: Directory) -> Iterator[Breach]:
+    for on in data.depends_on if work.definition is None else ():
+        yield from _check_cycle(event, on, "data.depends_on", directory)
 
 
-def evolve(work: Work, event: Event) -> Work:
-    """What the work waits for afterwards."""
-    match event.data:
-        case WorkDefined(depends_on=depends_on) if depends_on and work.definition is None:
-            return _with(work, {on: work.dependencies.get(on, "open") for on in depends_on})
-        case DependencyAdded(on=on):
-            return _with(work, {on: "open"})
-        case DependencySatisfied(on=on) if on in work.dependencies:
-            return _with(work, {on: "satisfied"})
-        case DependencyBroken(on=on) if on in work.dependencies:
-            return _with(work, {on: "broken"})
-        case WorkBlocked():
-            return msgspec.structs.replace(work, blocked=True)
-        case WorkUnblocked() | WorkReopened():
-            return msgspec.structs.replace(work, blocked=False)
-        case _:
-            return work
-
-
-def _with(work: Work, changes: dict[str, DependencyStatus]) -> Work:
-    return msgspec.structs.replace(work, dependencies={**work.dependencies, **changes})
+def _check_added(work: Work, data: DependencyAdded, event: Event, directory: Directory) -> Iterator[Breach]:
+    return _check_cycle(event, data.on, "data.on", directory)
 
 
 def _check_cycle(event: Event, on: str, field: str, directory: Directory) -> Iterator[Breach]:
@@ -103,3 +67,75 @@ def _check_cycle(event: Event, on: str, field: str, directory: Directory) -> Ite
     if directory.relations.waits_for(on, work):
         how = "is the same" if on == work else f"waits for {work} itself, if by way of others"
         yield Breach(rule="relation-cycle", detail=f"{work} cannot wait for {on}, which {how}", field=field)
+
+
+def _check_settled(
+    work: Work, data: DependencySatisfied | DependencyBroken, event: Event, directory: Directory
+) -> Sequence[Breach]:
+    if data.on in work.dependencies:
+        return ()
+    return (Breach(rule="dependency-open", detail=f"{event.subject} does not wait for {data.on}", field="data.on"),)
+
+
+def _check_waiting(
+    work: Work, data: WorkUnblocked | ExecutionStarted, event: Event, directory: Directory
+) -> Sequence[Breach]:
+    waits = [on for on, status in work.dependencies.items() if status != "satisfied"]
+    if not waits:
+        return ()
+    detail = f"{event.subject} waits for {', '.join(waits[:5])}; say of each that it is satisfied first"
+    return (Breach(rule="dependency-open", detail=detail),)
+
+
+CHECKS: Final[Checks] = {
+    WorkDefined: _check_defined,
+    DependencyAdded: _check_added,
+    DependencySatisfied: _check_settled,
+    DependencyBroken: _check_settled,
+    WorkUnblocked: _check_waiting,
+    ExecutionStarted: _check_waiting,
+}
+
+
+# ---- what an event changes
+
+
+def _define(work: Work, data: WorkDefined, event: Event) -> Work:
+    if not data.depends_on or work.definition is not None:
+        return work
+    return _with(work, {on: work.dependencies.get(on, "open") for on in data.depends_on})
+
+
+def _add(work: Work, data: DependencyAdded, event: Event) -> Work:
+    return _with(work, {data.on: "open"})
+
+
+def _satisfy(work: Work, data: DependencySatisfied, event: Event) -> Work:
+    return _with(work, {data.on: "satisfied"}) if data.on in work.dependencies else work
+
+
+def _break(work: Work, data: DependencyBroken, event: Event) -> Work:
+    return _with(work, {data.on: "broken"}) if data.on in work.dependencies else work
+
+
+def _with(work: Work, changes: dict[str, DependencyStatus]) -> Work:
+    return msgspec.structs.replace(work, dependencies={**work.dependencies, **changes})
+
+
+def _block(work: Work, data: WorkBlocked, event: Event) -> Work:
+    return msgspec.structs.replace(work, blocked=True)
+
+
+def _unblock(work: Work, data: WorkUnblocked | WorkReopened, event: Event) -> Work:
+    return msgspec.structs.replace(work, blocked=False)
+
+
+CHANGES: Final[Changes] = {
+    WorkDefined: _define,
+    DependencyAdded: _add,
+    DependencySatisfied: _satisfy,
+    DependencyBroken: _break,
+    WorkBlocked: _block,
+    WorkUnblocked: _unblock,
+    WorkReopened: _unblock,
+}

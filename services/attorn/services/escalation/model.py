@@ -1,6 +1,6 @@
 """Escalation: the work needs somebody with more say; who is asked, who took it up, what they decided."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias
 
@@ -38,6 +38,7 @@ from attorn.projections.directory import Directory
 from attorn.projections.ladder import DEFAULT_ACK_WITHIN, Step, after, climb, next_due, reached, rules, within
 from attorn.services.transact import Context
 from attorn.services.work.state import Escalation, EscalationStatus, Work
+from attorn.services.work.tables import Changes, Checks
 
 EscalationCommand: TypeAlias = (
     EscalateWork
@@ -50,8 +51,6 @@ EscalationCommand: TypeAlias = (
     | CancelEscalation
     | ReopenEscalation
 )
-
-initial = Work()
 
 _FOLLOWS: Final[dict[type, EscalationStatus | None]] = {
     EscalationNotified: None,
@@ -167,76 +166,6 @@ def raised(
     return event, *asked
 
 
-def check(work: Work, event: Event, directory: Directory) -> Iterator[Breach]:
-    """Which rules of escalation `event` breaks."""
-    data = event.data
-    if isinstance(data, WorkEscalated):
-        yield from _check_raised(work, data, event, directory)
-        return
-    if type(data) not in _FOLLOWS:
-        return
-    known, id = work.escalations.get(data.escalation_id), data.escalation_id
-    if isinstance(data, EscalationReopened):
-        if known is None or known.is_open:
-            detail = f"escalation {id} is {_status(known)}, not over"
-            yield Breach(rule="escalation-open", detail=detail, field="data.escalation_id")
-            return
-    elif known is None or not known.is_open:
-        detail = f"escalation {id} is {_status(known)}; raise another"
-        yield Breach(rule="escalation-open", detail=detail, field="data.escalation_id")
-        return
-    yield from _check_actor(work, known, event, directory)
-    match data:
-        case EscalationNotified(rung=rung, next_rung_at=due):
-            yield from _check_rung(known, rung, "data.rung")
-            yield from _check_due(due, event.time, "data.next_rung_at")
-        case EscalationAcknowledged(ack_until=until):
-            yield from _check_due(until, event.time, "data.ack_until")
-        case EscalationAdvanced(from_=from_, to=to):
-            yield from _check_rung(known, to, "data.to")
-            if known.rung and from_ != known.rung:
-                detail = f"{id} is on rung {known.rung}, not on rung {from_}"
-                yield Breach(rule="escalation-rung", detail=detail, field="data.from")
-            elif to <= from_:
-                detail = f"there is nobody to ask above rung {from_} of {id}; reassign it"
-                yield Breach(rule="escalation-rung", detail=detail, field="data.to")
-        case EscalationReassigned(to=to) if not directory.is_person(to):
-            detail = f"{to} is not a person who is here; somebody who can decide is asked"
-            yield Breach(rule="ladder-human", detail=detail, field="data.to")
-        case EscalationAnswered(option_id=option, decision=decision, instructions=instructions):
-            offered = {option.id for option in known.raised.context.options}
-            if option is not None and offered and option not in offered:
-                detail = f"{option} is not among the options of {id}: {', '.join(sorted(offered))}"
-                yield Breach(rule="escalation-option", detail=detail, field="data.option_id")
-            if option is None and not decision.strip() and not instructions.strip():
-                detail = f"the answer to {id} says neither what is decided nor how to go on"
-                yield Breach(rule="escalation-option", detail=detail, field="data.decision")
-        case EscalationResolved(by=None) | EscalationCancelled(by=None) if event.authtype == "system":
-            detail = f"nobody is named who settled {id}; say who, in `by`"
-            yield Breach(rule="resolver-missing", detail=detail, field="data.by")
-        case _:
-            pass
-
-
-def evolve(work: Work, event: Event) -> Work:
-    """What is true of the work's escalations afterwards."""
-    data = event.data
-    if isinstance(data, WorkEscalated):
-        if data.escalation_id in work.escalations:
-            return work
-        raised = Escalation(data, next_rung_at=next_due(data, data.ladder, 0, event.time))
-        return msgspec.structs.replace(work, escalations={**work.escalations, data.escalation_id: raised})
-    if type(data) not in _FOLLOWS or data.escalation_id not in work.escalations:
-        return work
-    known = work.escalations[data.escalation_id]
-    status = _FOLLOWS[type(data)] or known.status
-    said = _said(known, data)
-    rung = said.get("rung", known.rung)
-    due = None if status in ("resolved", "cancelled") else next_due(data, known.raised.ladder, rung, event.time)
-    changed = msgspec.structs.replace(known, **({"status": status, "next_rung_at": due} | said))
-    return msgspec.structs.replace(work, escalations={**work.escalations, data.escalation_id: changed})
-
-
 def _raise(work: Work, command: EscalateWork, context: Context) -> Sequence[msgspec.Struct]:
     id = command.escalation_id or context.new_id
     events = raised(
@@ -312,6 +241,96 @@ def _check_raised(work: Work, data: WorkEscalated, event: Event, directory: Dire
     yield from _check_due(data.next_rung_at, event.time, "data.next_rung_at")
 
 
+def _check_reopened(work: Work, data: EscalationReopened, event: Event, directory: Directory) -> Iterator[Breach]:
+    known = work.escalations.get(data.escalation_id)
+    if known is None or known.is_open:
+        detail = f"escalation {data.escalation_id} is {_status(known)}, not over"
+        yield Breach(rule="escalation-open", detail=detail, field="data.escalation_id")
+    else:
+        yield from _check_actor(work, known, event, directory)
+
+
+def _check_followed(work: Work, data: Any, event: Event, directory: Directory) -> Iterator[Breach]:
+    """Nothing happens any more to what is over; of what is open, each event has a rule of its own."""
+    known = work.escalations.get(data.escalation_id)
+    if known is None or not known.is_open:
+        detail = f"escalation {data.escalation_id} is {_status(known)}; raise another"
+        yield Breach(rule="escalation-open", detail=detail, field="data.escalation_id")
+        return
+    yield from _check_actor(work, known, event, directory)
+    rule = _CHECKS_OPEN.get(type(data))
+    if rule is not None:
+        yield from rule(known, data, event, directory)
+
+
+def _check_notified(
+    known: Escalation, data: EscalationNotified, event: Event, directory: Directory
+) -> Iterator[Breach]:
+    yield from _check_rung(known, data.rung, "data.rung")
+    yield from _check_due(data.next_rung_at, event.time, "data.next_rung_at")
+
+
+def _check_acknowledged(
+    known: Escalation, data: EscalationAcknowledged, event: Event, directory: Directory
+) -> Iterator[Breach]:
+    return _check_due(data.ack_until, event.time, "data.ack_until")
+
+
+def _check_advanced(
+    known: Escalation, data: EscalationAdvanced, event: Event, directory: Directory
+) -> Iterator[Breach]:
+    id = data.escalation_id
+    yield from _check_rung(known, data.to, "data.to")
+    if known.rung and data.from_ != known.rung:
+        detail = f"{id} is on rung {known.rung}, not on rung {data.from_}"
+        yield Breach(rule="escalation-rung", detail=detail, field="data.from")
+    elif data.to <= data.from_:
+        detail = f"there is nobody to ask above rung {data.from_} of {id}; reassign it"
+        yield Breach(rule="escalation-rung", detail=detail, field="data.to")
+
+
+def _check_reassigned(
+    known: Escalation, data: EscalationReassigned, event: Event, directory: Directory
+) -> Sequence[Breach]:
+    if directory.is_person(data.to):
+        return ()
+    detail = f"{data.to} is not a person who is here; somebody who can decide is asked"
+    return (Breach(rule="ladder-human", detail=detail, field="data.to"),)
+
+
+def _check_answered(
+    known: Escalation, data: EscalationAnswered, event: Event, directory: Directory
+) -> Iterator[Breach]:
+    id, option = data.escalation_id, data.option_id
+    offered = {option.id for option in known.raised.context.options}
+    if option is not None and offered and option not in offered:
+        detail = f"{option} is not among the options of {id}: {', '.join(sorted(offered))}"
+        yield Breach(rule="escalation-option", detail=detail, field="data.option_id")
+    if option is None and not data.decision.strip() and not data.instructions.strip():
+        detail = f"the answer to {id} says neither what is decided nor how to go on"
+        yield Breach(rule="escalation-option", detail=detail, field="data.decision")
+
+
+def _check_settled(
+    known: Escalation, data: EscalationResolved | EscalationCancelled, event: Event, directory: Directory
+) -> Sequence[Breach]:
+    if data.by is not None or event.authtype != "system":
+        return ()
+    detail = f"nobody is named who settled {data.escalation_id}; say who, in `by`"
+    return (Breach(rule="resolver-missing", detail=detail, field="data.by"),)
+
+
+_CHECKS_OPEN: Final[Mapping[type, Callable[[Escalation, Any, Event, Directory], Iterable[Breach]]]] = {
+    EscalationNotified: _check_notified,
+    EscalationAcknowledged: _check_acknowledged,
+    EscalationAdvanced: _check_advanced,
+    EscalationReassigned: _check_reassigned,
+    EscalationAnswered: _check_answered,
+    EscalationResolved: _check_settled,
+    EscalationCancelled: _check_settled,
+}
+
+
 def _check_actor(work: Work, known: Escalation, event: Event, directory: Directory) -> Iterator[Breach]:
     data, id = event.data, known.raised.escalation_id
     who = event.authid if event.authtype in ("user", "service_account") else None
@@ -367,6 +386,44 @@ def _check_due(due: datetime | None, at: datetime, field: str) -> Iterator[Breac
         yield Breach(rule="escalation-deadline", detail=detail, field=field)
 
 
+def _patience(known: Escalation | None) -> timedelta:
+    """How long those have who are asked now."""
+    return within(known.raised.ladder, known.rung) if known is not None else DEFAULT_ACK_WITHIN
+
+
+def _status(known: Escalation | None) -> str:
+    return known.status if known is not None else "unknown"
+
+
+CHECKS: Final[Checks] = {
+    WorkEscalated: _check_raised,
+    **dict.fromkeys(_FOLLOWS, _check_followed),
+    EscalationReopened: _check_reopened,
+}
+
+
+# ---- what an event changes
+
+
+def _open(work: Work, data: WorkEscalated, event: Event) -> Work:
+    if data.escalation_id in work.escalations:
+        return work
+    raised = Escalation(data, next_rung_at=next_due(data, data.ladder, 0, event.time))
+    return msgspec.structs.replace(work, escalations={**work.escalations, data.escalation_id: raised})
+
+
+def _follow(work: Work, data: Any, event: Event) -> Work:
+    known = work.escalations.get(data.escalation_id)
+    if known is None:
+        return work
+    status = _FOLLOWS[type(data)] or known.status
+    said = _said(known, data)
+    rung = said.get("rung", known.rung)
+    due = None if status in ("resolved", "cancelled") else next_due(data, known.raised.ladder, rung, event.time)
+    changed = msgspec.structs.replace(known, **({"status": status, "next_rung_at": due} | said))
+    return msgspec.structs.replace(work, escalations={**work.escalations, data.escalation_id: changed})
+
+
 def _said(known: Escalation, data: Any) -> dict[str, Any]:
     match data:
         case EscalationNotified(rung=rung, persons=persons):
@@ -389,10 +446,4 @@ def _said(known: Escalation, data: Any) -> dict[str, Any]:
             return {}
 
 
-def _patience(known: Escalation | None) -> timedelta:
-    """How long those have who are asked now."""
-    return within(known.raised.ladder, known.rung) if known is not None else DEFAULT_ACK_WITHIN
-
-
-def _status(known: Escalation | None) -> str:
-    return known.status if known is not None else "unknown"
+CHANGES: Final[Changes] = {WorkEscalated: _open, **dict.fromkeys(_FOLLOWS, _follow)}

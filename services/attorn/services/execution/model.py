@@ -1,6 +1,6 @@
 """Execution: somebody carries the work out; what they did, what they had to ask, how it ended."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 
@@ -38,6 +38,7 @@ from attorn.services.output import schema
 from attorn.services.review import request
 from attorn.services.transact import Context
 from attorn.services.work.state import Execution, Made, Question, Work
+from attorn.services.work.tables import Changes, Checks
 
 ExecutionCommand: TypeAlias = (
     StartExecution
@@ -49,8 +50,6 @@ ExecutionCommand: TypeAlias = (
     | ProvideInput
     | ExecuteWork
 )
-
-initial = Work()
 
 
 def decide(work: Work, command: ExecutionCommand, context: Context) -> Sequence[msgspec.Struct]:
@@ -82,18 +81,6 @@ def decide(work: Work, command: ExecutionCommand, context: Context) -> Sequence[
             return [] if known is not None and known.answered == provided else [provided]
         case ExecuteWork():
             return _execute(work, command, context)
-
-
-def check(work: Work, event: Event, directory: Directory) -> Iterable[Breach]:
-    """Which rules of carrying work out `event` breaks."""
-    rule = _CHECKS.get(type(event.data))
-    return rule(work, event.data, event, directory) if rule is not None else ()
-
-
-def evolve(work: Work, event: Event) -> Work:
-    """What is true of the work's executions, questions and outputs afterwards."""
-    change = _CHANGES.get(type(event.data))
-    return change(work, event.data, event) if change is not None else work
 
 
 def _start(work: Work, command: StartExecution, context: Context) -> Sequence[msgspec.Struct]:
@@ -167,10 +154,11 @@ def _check_start(work: Work, data: ExecutionStarted, event: Event, directory: Di
 
 def _may_start(work: Work, executor: str, event: Event, directory: Directory) -> bool:
     """Who the work was given to, one of that team, whom it was delegated to; and whoever has authority gives it."""
+    if work.life.state != "claimed":
+        return True  # where others are at it, one more may join
     holders = {holder for holder in (work.executor, work.assigned) if holder is not None}
     return (
-        work.life.state != "claimed"  # where others are at it, one more may join
-        or not holders
+        not holders
         or executor in holders
         or any(executor in directory.members(holder) for holder in holders)
         or work.mandate(executor, event.time) is not None
@@ -251,15 +239,16 @@ def _check_answer(work: Work, data: ExecutionInputProvided, event: Event, direct
         yield from _check_fit(question.asked, data)
 
 
-def _check_result(work: Work, data: WorkExecuted, event: Event, directory: Directory) -> Iterator[Breach]:
-    yield from _not_running(work, data.execution_id)
-    yield from _not_asked(work, (data.execution_id,))
+def _check_result(work: Work, data: WorkExecuted, event: Event, directory: Directory) -> Iterable[Breach]:
+    running = work.executions.get(data.execution_id)
+    asked = _not_asked(data.execution_id, running) if running is not None else ()
+    return (*_not_running(work, data.execution_id), *asked)
 
 
 def _check_asked(
     work: Work, data: WorkSubmitted | WorkVerified | WorkCompleted | OutputReleased, event: Event, directory: Directory
-) -> Iterator[Breach]:
-    return _not_asked(work, tuple(work.executions))
+) -> Sequence[Breach]:
+    return [breach for id, running in work.executions.items() for breach in _not_asked(id, running)]
 
 
 def _check_fit(asked: ExecutionInputRequired, answer: ExecutionInputProvided) -> Iterator[Breach]:
@@ -281,15 +270,24 @@ def _check_fit(asked: ExecutionInputRequired, answer: ExecutionInputProvided) ->
         yield Breach(rule="input-unfit", detail=detail, field="data.answer")
 
 
-def _not_asked(work: Work, executions: Sequence[str]) -> Iterator[Breach]:
-    for id in executions:
-        running = work.executions.get(id)
-        for why in running.due if running is not None else ():
-            detail = f"in execution {id} somebody had to be asked, and nobody was: {why}"
-            yield Breach(rule="escalation-due", detail=detail, field="data.execution_id")
+def _not_asked(id: str, running: Execution) -> Sequence[Breach]:
+    return [
+        Breach(
+            rule="escalation-due",
+            detail=f"in execution {id} somebody had to be asked, and nobody was: {why}",
+            field="data.execution_id",
+        )
+        for why in running.due
+    ]
 
 
-_CHECKS: Final[Mapping[type, Callable[[Work, Any, Event, Directory], Iterable[Breach]]]] = {
+def _may_answer(work: Work, question: Question, by: str, at: datetime, directory: Directory) -> bool:
+    """Who was asked, whoever succeeded them, who holds the role that was asked, who has authority over the work."""
+    asked = question.asked.from_
+    return by in (asked, directory.successor(asked), *directory.persons(asked)) or work.has_authority(by, directory, at)
+
+
+CHECKS: Final[Checks] = {
     ExecutionStarted: _check_start,
     ExecutionActionRecorded: _check_action,
     ExecutionProgressed: _check_running,
@@ -388,22 +386,6 @@ def _withdraw(work: Work, data: OutputWithdrawn, event: Event) -> Work:
     return _with(work, (data.output_id,), released=False, withdrawn=True)
 
 
-_CHANGES: Final[Mapping[type, Callable[[Work, Any, Event], Work]]] = {
-    ExecutionStarted: _begin,
-    ExecutionActionRecorded: _act,
-    ExecutionAdapted: _adapt,
-    WorkEscalated: _escalate,
-    ExecutionInputRequired: _require,
-    ExecutionInputProvided: _answer,
-    OutputProduced: _produce,
-    WorkExecuted: _end,
-    WorkReviewed: _edit,
-    WorkSubmitted: _hand_in,
-    OutputReleased: _release,
-    OutputWithdrawn: _withdraw,
-}
-
-
 def _ask(work: Work, id: str, event: Event) -> Work:
     """Remember what somebody has to be asked about, until anything of this work is escalated."""
     running = work.executions.get(id)
@@ -430,38 +412,53 @@ def _set(work: Work, id: str, **changes: Any) -> Work:
     )
 
 
-def _may_answer(work: Work, question: Question, by: str, at: datetime, directory: Directory) -> bool:
-    """Who was asked, whoever succeeded them, who holds the role that was asked, who has authority over the work."""
-    asked = question.asked.from_
-    return by in (asked, directory.successor(asked), *directory.persons(asked)) or work.has_authority(by, directory, at)
-
-
 def _make(work: Work, outputs: Sequence[Output], execution: str | None, handed_over: bool) -> Work:
+    if not outputs:
+        return work
     running = work.executions.get(execution or "")
     by = running.executor if running is not None else work.executor
-    made: dict[str, Made] = {}
-    for o in outputs:
+    known = {**work.outputs}
+    for output in outputs:
+        id, before = output.output_id, work.outputs.get(output.output_id)
+        # What was found in these same bytes before is still in them.
+        checks = before.checks if before is not None and before.output.dig == output.dig else {}
         # What is handed in together may replace one another.
-        made[o.output_id] = Made(o, _makers({**work.outputs, **made}, o, by), handed_over, execution_id=execution)
-    # What was found in these same bytes before is still in them.
-    for id, before in ((id, work.outputs[id]) for id in made if id in work.outputs):
-        if before.output.dig == made[id].output.dig:
-            made[id] = msgspec.structs.replace(made[id], checks=before.checks)
-    replaced = {output.supersedes for output in outputs} - made.keys()
-    if not made:
-        return work
-    kept = {id: output for id, output in work.outputs.items() if id not in replaced}
-    return msgspec.structs.replace(work, outputs={**kept, **made})
+        makers = _makers(known, output, by)
+        known[id] = Made(output, makers, handed_over, execution_id=execution, checks=checks)
+    replaced = {output.supersedes for output in outputs} - {output.output_id for output in outputs}
+    for id in known.keys() & replaced:
+        del known[id]
+    return msgspec.structs.replace(work, outputs=known)
 
 
 def _makers(known: Mapping[str, Made], output: Output, by: str | None) -> tuple[str, ...]:
     """Who made an output, these same bytes, or what it replaces: none of them is somebody else when it is reviewed."""
     replaced = (output.output_id, output.supersedes)
-    before = (made.makers for id, made in known.items() if id in replaced or made.output.dig == output.dig)
-    makers = (*(maker for earlier in before for maker in earlier), *((by,) if by is not None else ()))
-    return tuple(dict.fromkeys(makers))
+    makers: dict[str, None] = {}
+    for id, made in known.items():
+        if id in replaced or made.output.dig == output.dig:
+            makers |= dict.fromkeys(made.makers)
+    if by is not None:
+        makers[by] = None
+    return tuple(makers)
 
 
 def _with(work: Work, outputs: Sequence[str], **changes: bool) -> Work:
     made = {id: msgspec.structs.replace(work.outputs[id], **changes) for id in outputs if id in work.outputs}
     return msgspec.structs.replace(work, outputs={**work.outputs, **made}) if made else work
+
+
+CHANGES: Final[Changes] = {
+    ExecutionStarted: _begin,
+    ExecutionActionRecorded: _act,
+    ExecutionAdapted: _adapt,
+    WorkEscalated: _escalate,
+    ExecutionInputRequired: _require,
+    ExecutionInputProvided: _answer,
+    OutputProduced: _produce,
+    WorkExecuted: _end,
+    WorkReviewed: _edit,
+    WorkSubmitted: _hand_in,
+    OutputReleased: _release,
+    OutputWithdrawn: _withdraw,
+}

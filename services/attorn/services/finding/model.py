@@ -21,6 +21,7 @@ from attorn.contracts.refusal import Breach
 from attorn.contracts.rules import RULES
 from attorn.projections.directory import Directory
 from attorn.services.transact import Context
+from attorn.services.work.tables import Checks
 
 FindingCommand: TypeAlias = AcceptFinding | RemediateFinding | DismissFinding
 
@@ -31,21 +32,15 @@ _EVENTS: Final[dict[type, type]] = {
 }
 
 
-DECISIONS: Final = frozenset(_EVENTS.values())
-"""The events that decide about a finding."""
-
-
 def decide(state: Any, command: FindingCommand, context: Context) -> Sequence[msgspec.Struct]:
     """What was decided. That there is such a finding is known to whoever asks the log (`app`)."""
     made = _EVENTS[type(command)]
     return [made(finding_id=command.finding_id, by=context.actor, reason=command.reason)]
 
 
-def check(state: Any, event: Event, directory: Directory) -> Iterator[Breach]:
-    """Which rules of deciding about findings `event` breaks, in a stream of any kind."""
-    data = event.data
-    if not isinstance(data, FindingAccepted | FindingRemediated | FindingDismissed):
-        return
+def _check_decision(
+    state: Any, data: FindingAccepted | FindingRemediated | FindingDismissed, event: Event, directory: Directory
+) -> Iterator[Breach]:
     rule, who = data.finding_id.partition("@")[0], data.by or event.authid or ""
     if rule not in RULES:
         detail = f"{rule} is no rule; a finding is named as in hidden-work@12"
@@ -58,6 +53,5 @@ def check(state: Any, event: Event, directory: Directory) -> Iterator[Breach]:
         yield Breach(rule="finding-decided", detail=detail, field="data.reason")
 
 
-def evolve(state: Any, event: Event) -> Any:
-    """What was decided changes nothing of what it is about: that a rule was broken stays so."""
-    return state
+CHECKS: Final[Checks] = dict.fromkeys(_EVENTS.values(), _check_decision)
+"""For a stream of any kind. What was decided changes nothing of what it is about: that a rule was broken stays so."""

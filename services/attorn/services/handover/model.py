@@ -3,8 +3,8 @@
 Who answers for the work does not change by it, whoever hands over to whom.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import TypeAlias
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -22,10 +22,9 @@ from attorn.contracts.refusal import Breach, Refused
 from attorn.projections.directory import Directory
 from attorn.services.transact import Context
 from attorn.services.work.state import Handover, HandoverStatus, Work
+from attorn.services.work.tables import Changes, Checks
 
 HandoverCommand: TypeAlias = OfferHandover | AcceptHandover | DeclineHandover
-
-initial = Work()
 
 
 def decide(work: Work, command: HandoverCommand, context: Context) -> Sequence[msgspec.Struct]:
@@ -53,57 +52,6 @@ def decide(work: Work, command: HandoverCommand, context: Context) -> Sequence[m
             return [] if known is not None and known.status == "declined" else [declined]
 
 
-def check(work: Work, event: Event, directory: Directory) -> Iterator[Breach]:
-    """Which rules of handing over `event` breaks."""
-    match event.data:
-        case HandoverOffered(handover_id=id, to=to):
-            yield from _check_offer(work, event, id, to, directory)
-        case HandoverAccepted(handover_id=id, to=to, by=by):
-            # What a system reports as handed over need not have been offered here; what was, is answered as it was.
-            if id in work.handovers or event.authtype != "system":
-                yield from _check_open(work, event, id)
-            known = work.handovers.get(id)
-            if known is not None and known.offered.to != to:
-                detail = f"{id} was offered to {known.offered.to}, not to {to}"
-                yield Breach(rule="handover-open", detail=detail, field="data.to")
-            elif known is not None and known.is_open(event.time) and known.offered.from_ != work.executor:
-                detail = f"{id} was offered by {known.offered.from_}; {work.executor or 'nobody'} carries it out now"
-                yield Breach(rule="handover-open", detail=detail, field="data.from")
-            yield from _check_answer(known, by, directory)
-        case HandoverDeclined(handover_id=id, by=by):
-            yield from _check_open(work, event, id)
-            yield from _check_answer(work.handovers.get(id), by, directory)
-        case HandoverExpired(handover_id=id):
-            # Its time is over: that is what the event says.
-            if id not in work.handovers or work.handovers[id].status != "open":
-                yield Breach(rule="handover-open", detail=f"handover {id} is {_status(work, id)}, not open")
-        case _:
-            pass
-
-
-def evolve(work: Work, event: Event) -> Work:
-    """What has become of the work's handovers; the executor is the work's own affair."""
-    match event.data:
-        case HandoverOffered(handover_id=id) as offered if id not in work.handovers:
-            return msgspec.structs.replace(work, handovers={**work.handovers, id: Handover(offered)})
-        case HandoverAccepted(handover_id=id):
-            return _settle(work, id, "accepted")
-        case HandoverDeclined(handover_id=id):
-            return _settle(work, id, "declined")
-        case HandoverExpired(handover_id=id):
-            return _settle(work, id, "expired")
-        case _:
-            return work
-
-
-def _settle(work: Work, id: str, status: HandoverStatus) -> Work:
-    known = work.handovers.get(id)
-    if known is None or known.status != "open":
-        return work
-    handovers = {**work.handovers, id: msgspec.structs.replace(known, status=status)}
-    return msgspec.structs.replace(work, handovers=handovers)
-
-
 def _offered(work: Work, id: str) -> HandoverOffered:
     known = work.handovers.get(id)
     if known is None:
@@ -119,7 +67,8 @@ def _unanswered(work: Work) -> Iterator[str]:
             yield work.questions[id].asked.question
 
 
-def _check_offer(work: Work, event: Event, id: str, to: str, directory: Directory) -> Iterator[Breach]:
+def _check_offer(work: Work, data: HandoverOffered, event: Event, directory: Directory) -> Iterator[Breach]:
+    id, to = data.handover_id, data.to
     if not directory.is_here(to):
         detail = f"{to} is not registered or has left; offer it to somebody who is here"
         yield Breach(rule="unregistered-actor", detail=detail, field="data.to")
@@ -134,6 +83,34 @@ def _check_offer(work: Work, event: Event, id: str, to: str, directory: Director
     if not _speaks_for(actor, work.executor, directory) and not work.has_authority(actor, directory, event.time):
         detail = f"{actor} does not carry {event.subject} out; {work.executor or 'nobody'} does"
         yield Breach(rule="handover-open", detail=detail)
+
+
+def _check_acceptance(work: Work, data: HandoverAccepted, event: Event, directory: Directory) -> Iterator[Breach]:
+    id, to = data.handover_id, data.to
+    known = work.handovers.get(id)
+    # What a system reports as handed over need not have been offered here; what was, is answered as it was.
+    if known is not None or event.authtype != "system":
+        yield from _check_open(work, event, id)
+    if known is not None and known.offered.to != to:
+        detail = f"{id} was offered to {known.offered.to}, not to {to}"
+        yield Breach(rule="handover-open", detail=detail, field="data.to")
+    elif known is not None and known.is_open(event.time) and known.offered.from_ != work.executor:
+        detail = f"{id} was offered by {known.offered.from_}; {work.executor or 'nobody'} carries it out now"
+        yield Breach(rule="handover-open", detail=detail, field="data.from")
+    yield from _check_answer(known, data.by, directory)
+
+
+def _check_refusal(work: Work, data: HandoverDeclined, event: Event, directory: Directory) -> Iterator[Breach]:
+    yield from _check_open(work, event, data.handover_id)
+    yield from _check_answer(work.handovers.get(data.handover_id), data.by, directory)
+
+
+def _check_expiry(work: Work, data: HandoverExpired, event: Event, directory: Directory) -> Sequence[Breach]:
+    # Its time is over: that is what the event says.
+    status = _status(work, data.handover_id)
+    if status == "open":
+        return ()
+    return (Breach(rule="handover-open", detail=f"handover {data.handover_id} is {status}, not open"),)
 
 
 def _check_open(work: Work, event: Event, id: str) -> Iterator[Breach]:
@@ -161,3 +138,37 @@ def _speaks_for(who: str, executor: str | None, directory: Directory) -> bool:
 def _status(work: Work, id: str) -> str:
     known = work.handovers.get(id)
     return known.status if known is not None else "unknown"
+
+
+CHECKS: Final[Checks] = {
+    HandoverOffered: _check_offer,
+    HandoverAccepted: _check_acceptance,
+    HandoverDeclined: _check_refusal,
+    HandoverExpired: _check_expiry,
+}
+
+
+# ---- what an event changes; the executor is the work's own affair
+
+
+def _offer(work: Work, data: HandoverOffered, event: Event) -> Work:
+    if data.handover_id in work.handovers:
+        return work
+    return msgspec.structs.replace(work, handovers={**work.handovers, data.handover_id: Handover(data)})
+
+
+def _settle(work: Work, data: HandoverAccepted | HandoverDeclined | HandoverExpired, event: Event) -> Work:
+    known = work.handovers.get(data.handover_id)
+    if known is None or known.status != "open":
+        return work
+    settled = msgspec.structs.replace(known, status=_ENDS[type(data)])
+    return msgspec.structs.replace(work, handovers={**work.handovers, data.handover_id: settled})
+
+
+_ENDS: Final[Mapping[type, HandoverStatus]] = {
+    HandoverAccepted: "accepted",
+    HandoverDeclined: "declined",
+    HandoverExpired: "expired",
+}
+
+CHANGES: Final[Changes] = {HandoverOffered: _offer, **dict.fromkeys(_ENDS, _settle)}

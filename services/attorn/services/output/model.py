@@ -24,13 +24,12 @@ from attorn.services.output import schema
 from attorn.services.review import request
 from attorn.services.transact import Context
 from attorn.services.work.state import Made, Work
+from attorn.services.work.tables import Changes, Checks
 
 OutputCommand: TypeAlias = ProduceOutput | ValidateOutput
 
 _UNFINISHED: Final = frozenset({"failed", "cancelled", "superseded"})
 """Work that ended, and not because it was done."""
-
-initial = Work()
 
 
 def decide(work: Work, command: OutputCommand, context: Context) -> Sequence[msgspec.Struct]:
@@ -53,80 +52,23 @@ def decide(work: Work, command: OutputCommand, context: Context) -> Sequence[msg
             return [] if known is not None and known.checks.get(criterion) == checked else [checked]
 
 
-def check(work: Work, event: Event, directory: Directory) -> Iterator[Breach]:
-    """Which rules of outputs `event` breaks."""
-    match event.data:
-        case WorkDefined(acceptance_criteria=criteria):
-            for criterion in criteria:
-                yield from _check_schema(criterion.json_schema, f"criterion {criterion.id}", "data.acceptance_criteria")
-        case WorkDelegated(expected_outputs=expected):
-            for each in expected:
-                yield from _check_schema(
-                    each.json_schema, f"the expected output {each.name!r}", "data.expected_outputs"
-                )
-        case OutputProduced(execution_id=id) if id is not None:
-            running = work.executions.get(id)
-            if running is None or running.ended is not None or id not in work.life.executions:
-                state = "is over" if running is not None else "has not started"
-                yield Breach(rule="execution-unknown", detail=f"execution {id} {state}", field="data.execution_id")
-            elif event.authtype == "service_account" and event.authid != running.executor:
-                detail = f"execution {id} is carried out by {running.executor}; {event.authid} has no part in it"
-                yield Breach(rule="undelegated-execution", detail=detail, field="data.execution_id")
-        case OutputValidated() as checked:
-            yield from _check_validation(work, checked, event, directory)
-        case OutputReleased(output_id=id):
-            if work.life.state in _UNFINISHED:
-                detail = f"{event.subject} is {work.life.state}; what it made does not go out"
-                yield Breach(rule="illegal-transition", detail=detail)
-            made = work.outputs.get(id)
-            if made is not None:
-                yield from _check_sound(work, made, directory)
-                yield from _check_autonomy(work, made, event, directory)
-        case WorkCompleted():
-            for made in _results(work):
-                yield from _check_sound(work, made, directory)
-                yield from _check_looked_at(work, made)
-        case WorkVerified(criteria=verdicts):
-            for made in _results(work):
-                for verdict in verdicts:
-                    found = made.checks.get(verdict.id)
-                    if verdict.result == "passed" and found is not None and found.result == "failed":
-                        detail = f"{made.output.output_id} was held against {verdict.id} as it is, and failed"
-                        yield Breach(rule="output-unsound", detail=detail, field="data.criteria")
-        case _:
-            pass
-
-
-def evolve(work: Work, event: Event) -> Work:
-    """What is known of the outputs afterwards."""
-    data = event.data
-    if not isinstance(data, OutputValidated):
-        return work
-    made = work.outputs.get(data.output_id)
-    if made is None or data.output_dig not in (None, made.output.dig):
-        return work
-    if _is_false_claim(data, event) or _contradicts(made, data):
-        return work
-    made = msgspec.structs.replace(made, checks={**made.checks, data.criterion_id: data})
-    return msgspec.structs.replace(work, outputs={**work.outputs, data.output_id: made})
-
-
 def declared(work: Work, output: Output) -> Mapping[str, dict[str, Any]]:
     """The schemas that an output has to be held against, by criterion, or by the delegation that expects it."""
     expected = [(d.terms.delegation_id, each) for d in work.delegations.values() for each in d.terms.expected_outputs]
     criteria = work.definition.acceptance_criteria if work.definition is not None else ()
-    if not expected and not criteria:
-        return {}
     mine = [(id, each) for id, each in expected if each.name in (output.output_id, output.name)]
     found = {id: each.json_schema for id, each in mine if each.json_schema is not None}
+    schemas = [(c.id, c.json_schema) for c in criteria if c.json_schema is not None]
+    if not schemas:
+        return found
     served = {criterion for _, each in expected for criterion in each.criteria}
     serves = {criterion for _, each in mine for criterion in each.criteria}
     is_json = output.media_type.partition(";")[0].strip().endswith(("/json", "+json"))
-    for criterion in criteria:
+    for id, said in schemas:
         # A criterion that some output is expected to serve is about that one; any other is about all that is JSON.
-        about = criterion.id in serves if criterion.id in served else is_json
-        if criterion.json_schema is not None and about:
-            found[criterion.id] = criterion.json_schema
+        about = id in serves if id in served else is_json
+        if about:
+            found[id] = said
     return found
 
 
@@ -179,10 +121,33 @@ def _reported(work: Work, command: ValidateOutput, context: Context) -> OutputVa
     )
 
 
+def _check_criteria(work: Work, data: WorkDefined, event: Event, directory: Directory) -> Iterator[Breach]:
+    for criterion in data.acceptance_criteria:
+        yield from _check_schema(criterion.json_schema, f"criterion {criterion.id}", "data.acceptance_criteria")
+
+
+def _check_expected(work: Work, data: WorkDelegated, event: Event, directory: Directory) -> Iterator[Breach]:
+    for each in data.expected_outputs:
+        yield from _check_schema(each.json_schema, f"the expected output {each.name!r}", "data.expected_outputs")
+
+
 def _check_schema(found: dict[str, Any] | None, name: str, field: str) -> Iterator[Breach]:
     problem = schema.problem(found) if found is not None else None
     if problem is not None:
         yield Breach(rule="condition-unsound", detail=f"the schema of {name} {problem}", field=field)
+
+
+def _check_shown(work: Work, data: OutputProduced, event: Event, directory: Directory) -> Iterator[Breach]:
+    id = data.execution_id
+    if id is None:
+        return
+    running = work.executions.get(id)
+    if running is None or running.ended is not None or id not in work.life.executions:
+        state = "is over" if running is not None else "has not started"
+        yield Breach(rule="execution-unknown", detail=f"execution {id} {state}", field="data.execution_id")
+    elif event.authtype == "service_account" and event.authid != running.executor:
+        detail = f"execution {id} is carried out by {running.executor}; {event.authid} has no part in it"
+        yield Breach(rule="undelegated-execution", detail=detail, field="data.execution_id")
 
 
 def _check_validation(work: Work, data: OutputValidated, event: Event, directory: Directory) -> Iterator[Breach]:
@@ -238,8 +203,33 @@ def _vouched(made: Made, directory: Directory) -> set[str]:
     }  # fmt: skip
 
 
-def _results(work: Work) -> Iterator[Made]:
-    return (made for made in work.outputs.values() if made.handed_over and not made.withdrawn)
+def _check_release(work: Work, data: OutputReleased, event: Event, directory: Directory) -> Iterator[Breach]:
+    if work.life.state in _UNFINISHED:
+        detail = f"{event.subject} is {work.life.state}; what it made does not go out"
+        yield Breach(rule="illegal-transition", detail=detail)
+    made = work.outputs.get(data.output_id)
+    if made is not None:
+        yield from _check_sound(work, made, directory)
+        yield from _check_autonomy(work, made, event, directory)
+
+
+def _check_completion(work: Work, data: WorkCompleted, event: Event, directory: Directory) -> Iterator[Breach]:
+    for made in _results(work):
+        yield from _check_sound(work, made, directory)
+        yield from _check_looked_at(work, made)
+
+
+def _check_verdicts(work: Work, data: WorkVerified, event: Event, directory: Directory) -> Iterator[Breach]:
+    for made in _results(work):
+        for verdict in data.criteria if made.checks else ():
+            found = made.checks.get(verdict.id)
+            if verdict.result == "passed" and found is not None and found.result == "failed":
+                detail = f"{made.output.output_id} was held against {verdict.id} as it is, and failed"
+                yield Breach(rule="output-unsound", detail=detail, field="data.criteria")
+
+
+def _results(work: Work) -> Sequence[Made]:
+    return [made for made in work.outputs.values() if made.handed_over and not made.withdrawn]
 
 
 def _check_sound(work: Work, made: Made, directory: Directory) -> Iterator[Breach]:
@@ -271,13 +261,14 @@ def _check_autonomy(work: Work, made: Made, event: Event, directory: Directory) 
         yield Breach(rule="approval-missing", detail=detail, field="data.output_id")
 
 
-def _check_looked_at(work: Work, made: Made) -> Iterator[Breach]:
+def _check_looked_at(work: Work, made: Made) -> Sequence[Breach]:
     running = work.executions.get(made.execution_id or "")
-    chain = work.lineage(running.delegation_id or "") if running is not None else []
-    by = next((d.terms.delegation_id for d in chain if d.terms.autonomy == "act_then_review"), None)
-    if by is not None and not _is_consented(work, made):
-        detail = f"{made.output.output_id} was made under {by}, to be reviewed after; nobody has consented to it yet"
-        yield Breach(rule="control-bypassed", detail=detail, field="data.output_id")
+    chain = work.lineage(running.delegation_id) if running is not None and running.delegation_id is not None else ()
+    by = [held.terms.delegation_id for held in chain if held.terms.autonomy == "act_then_review"]
+    if not by or _is_consented(work, made):
+        return ()
+    detail = f"{made.output.output_id} was made under {by[0]}, to be reviewed after; nobody has consented to it yet"
+    return (Breach(rule="control-bypassed", detail=detail, field="data.output_id"),)
 
 
 def _is_consented(work: Work, made: Made) -> bool:
@@ -285,3 +276,27 @@ def _is_consented(work: Work, made: Made) -> bool:
     now = (made.output.output_id, made.output.dig)
     return any(r.status in ("met", "waived") and (r.request.output_id, r.request.output_dig) == now
                for r in work.reviews.values())  # fmt: skip
+
+
+CHECKS: Final[Checks] = {
+    WorkDefined: _check_criteria,
+    WorkDelegated: _check_expected,
+    OutputProduced: _check_shown,
+    OutputValidated: _check_validation,
+    OutputReleased: _check_release,
+    WorkCompleted: _check_completion,
+    WorkVerified: _check_verdicts,
+}
+
+
+def _hold(work: Work, data: OutputValidated, event: Event) -> Work:
+    made = work.outputs.get(data.output_id)
+    if made is None or data.output_dig not in (None, made.output.dig):
+        return work
+    if _is_false_claim(data, event) or _contradicts(made, data):
+        return work
+    made = msgspec.structs.replace(made, checks={**made.checks, data.criterion_id: data})
+    return msgspec.structs.replace(work, outputs={**work.outputs, data.output_id: made})
+
+
+CHANGES: Final[Changes] = {OutputValidated: _hold}

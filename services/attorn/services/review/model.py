@@ -1,6 +1,6 @@
 """Review: a verdict on exactly these bytes, by somebody other than their maker, before they go out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
 import msgspec
@@ -31,6 +31,7 @@ from attorn.projections.directory import Directory
 from attorn.services.review.request import candidates, dangling, overtaken, renewed, rules_of
 from attorn.services.transact import Context
 from attorn.services.work.state import Looking, Review, ReviewStatus, Work, requires_person
+from attorn.services.work.tables import Changes, Checks
 
 ReviewCommand: TypeAlias = (
     RequestReview | ClaimReview | UnclaimReview | WithdrawReview | ReviewWork | ReleaseOutput | WithdrawOutput
@@ -39,7 +40,13 @@ ReviewCommand: TypeAlias = (
 SUSPECT: Final = 4
 """Consent in less than this part of the time that the policy gives a look with care is suspected to be none."""
 
-initial = Work()
+_ENDS: Final[Mapping[type, ReviewStatus]] = {
+    ReviewInvalidated: "invalidated",
+    ReviewWithdrawn: "withdrawn",
+    ReviewExpired: "expired",
+}
+
+_replace: Final = msgspec.structs.replace
 
 
 def decide(work: Work, command: ReviewCommand, context: Context) -> Sequence[msgspec.Struct]:
@@ -81,107 +88,11 @@ def decide(work: Work, command: ReviewCommand, context: Context) -> Sequence[msg
             return [] if made is not None and made.withdrawn else [OutputWithdrawn(output_id=output_id, reason=reason)]
 
 
-def check(work: Work, event: Event, directory: Directory) -> Iterator[Breach]:
-    """Which rules of review `event` breaks."""
-    match event.data:
-        case ReviewRequested() as request:
-            yield from _check_request(work, request, directory)
-        case ReviewSkipped() as skipped:
-            made = work.outputs.get(skipped.output_id)
-            if made is None or made.output.dig != skipped.output_dig:
-                detail = f"{skipped.output_id} is not an output with the digest {skipped.output_dig[:19]}…"
-                yield Breach(rule="review-digest", detail=detail, field="data.output_dig")
-            if not _drawn_here(event) or not work.may_skip(skipped, directory):
-                detail = f"the pinned policy and this draw do not spare {skipped.output_id} a review"
-                yield Breach(rule="review-sampling", detail=detail, field="data.sampling")
-        case ReviewClaimed(review_id=id, reviewer=reviewer, output_dig=dig):
-            review = work.reviews.get(id)
-            if review is None or review.status not in ("open", "expired"):
-                yield _not_open(id, review)
-                return
-            yield from _check_object(work, event.data.output_id, dig)
-            yield from _check_reviewer(work, review, reviewer, event, directory)
-            if review.is_taken(reviewer, event.time):
-                yield _taken(id, review)
-        case ReviewUnclaimed(review_id=id, reviewer=reviewer):
-            review = work.reviews.get(id)
-            if review is None or reviewer not in review.claims:
-                detail = f"{reviewer} is not looking at what {id} is about"
-                yield Breach(rule="review-claimed", detail=detail, field="data.reviewer")
-            elif (by := _actor(event)) not in (None, reviewer) and not work.has_authority(by, directory, event.time):
-                detail = f"{by} is not {reviewer}, and has no authority over the work"
-                yield Breach(rule="review-claimed", detail=detail, field="data.reviewer")
-        case ReviewWithdrawn(review_id=id) | ReviewExpired(review_id=id):
-            review = work.reviews.get(id)
-            if review is None or review.status not in ("open", "expired"):
-                yield _not_open(id, review)
-            elif isinstance(event.data, ReviewWithdrawn) and not _may_withdraw(work, review, event, directory):
-                detail = f"{_actor(event)} has not asked for {id}, and has no authority over the work"
-                yield Breach(rule="review-open", detail=detail, field="data.review_id")
-        case ReviewInvalidated(review_id=id, output_dig=dig, cause=cause):
-            review = work.reviews.get(id)
-            if review is None or review.status in ("withdrawn", "sent_back"):
-                yield _not_open(id, review)
-            if cause == dig or cause not in {made.output.dig for made in work.outputs.values()}:
-                detail = f"{cause[:19]}… is not what the output of {id} is now"
-                yield Breach(rule="review-digest", detail=detail, field="data.cause")
-        case WorkReviewed() as verdict:
-            yield from _check_verdict(work, verdict, event, directory)
-        case OutputReleased(output_id=output_id, output_dig=dig):
-            why = work.unreviewed(output_id, directory)
-            made = work.outputs.get(output_id)
-            if why is None and made is not None and dig is not None and dig != made.output.dig:
-                why = f"{dig[:19]}… is not what {output_id} is now"
-            if why is not None:
-                yield Breach(rule="control-bypassed", detail=why, field="data.output_id")
-        case OutputWithdrawn(output_id=output_id) if output_id not in work.outputs:
-            yield Breach(rule="control-bypassed", detail=f"there is no output {output_id}", field="data.output_id")
-        case WorkSubmitted() | WorkCompleted():
-            named = event.data.outputs if isinstance(event.data, WorkSubmitted) else ()
-            for output_id, made in work.outputs.items():
-                why = work.unreviewed(output_id, directory)
-                if why is not None and (output_id in named or (made.handed_over and not made.withdrawn)):
-                    yield Breach(rule="control-bypassed", detail=why, field="data.outputs")
-        case _:
-            pass
-
-
 def observe(event: Event, directory: Directory) -> Iterator[Breach]:
     """What a request shows to be wrong, and is nobody's fault who caused it: work is handed to busy reviewers, too."""
     for busy in directory.reviewing.overloaded(event.data.candidates):
         detail = f"{busy.person} has {busy.waiting} reviews to give, and room for {busy.room}"
         yield Breach(rule="reviewer-overload", detail=detail, field="data.candidates")
-
-
-def evolve(work: Work, event: Event) -> Work:
-    """What is true of the work's reviews afterwards."""
-    replace = msgspec.structs.replace
-    match event.data:
-        case ReviewRequested() as request:
-            if request.review_id in work.reviews:
-                return work
-            return replace(work, reviews={**work.reviews, request.review_id: Review(request, asked_by=_actor(event))})
-        case ReviewSkipped() as skipped if _drawn_here(event):
-            return replace(work, skipped={**work.skipped, skipped.output_id: skipped})
-        case ReviewClaimed(review_id=id, reviewer=reviewer, claim_until=until) if id in work.reviews:
-            claims = {**work.reviews[id].claims, reviewer: Looking(event.time, until)}
-            return _with(work, replace(work.reviews[id], claims=claims))
-        case ReviewUnclaimed(review_id=id, reviewer=reviewer) if id in work.reviews:
-            return _with(work, _unclaimed(work.reviews[id], reviewer))
-        case WorkReviewed() as verdict:
-            review = work.reviews.get(verdict.review_id)
-            work = work if review is None else _with(work, _judged(work, _unclaimed(review, verdict.reviewer), verdict))
-            return _overtake(work) if verdict.new_output is not None else work
-        case WorkExecuted() | OutputProduced():
-            return _overtake(work)
-        case ReviewInvalidated(review_id=id):
-            return _end(work, id, "invalidated")
-        case ReviewWithdrawn(review_id=id):
-            return _end(work, id, "withdrawn")
-        case ReviewExpired(review_id=id):
-            return _end(work, id, "expired")
-        case _:
-            return work
 
 
 def _request(work: Work, command: RequestReview, context: Context) -> Sequence[msgspec.Struct]:
@@ -202,7 +113,7 @@ def _request(work: Work, command: RequestReview, context: Context) -> Sequence[m
     )
     known = work.reviews.get(request.review_id)
     # Whom the request excludes may have grown since; that somebody asks for it again is nothing new.
-    same = known is not None and msgspec.structs.replace(request, excluded=known.request.excluded) == known.request
+    same = known is not None and _replace(request, excluded=known.request.excluded) == known.request
     return [] if same else [*dangling(work), request]
 
 
@@ -213,14 +124,14 @@ def _about(work: Work, id: str) -> tuple[Review | None, dict[str, str]]:
     return review, {"review_id": id, "output_id": output, "output_dig": dig}
 
 
-def _check_request(work: Work, request: ReviewRequested, directory: Directory) -> Iterator[Breach]:
+def _check_request(work: Work, request: ReviewRequested, event: Event, directory: Directory) -> Iterator[Breach]:
     if request.review_id in work.reviews:
         detail = f"review {request.review_id} was asked for before; use a new id"
         yield Breach(rule="review-open", detail=detail, field="data.review_id")
     yield from _check_object(work, request.output_id, request.output_dig)
     pinned = work.definition.review_policy if work.definition is not None else None
     rules = rules_of(pinned, directory)
-    if work.wants_review(directory) and request.policy != pinned:
+    if request.policy != pinned and work.wants_review(directory):
         detail = f"the work is pinned to {_named(pinned)}, the review is under {_named(request.policy)}"
         yield Breach(rule="review-policy", detail=detail, field="data.policy")
     elif rules is not None and request.required < rules.reviewers_required:
@@ -241,6 +152,58 @@ def _check_object(work: Work, output_id: str, dig: str) -> Iterator[Breach]:
     if made is None or made.output.dig != dig:
         detail = f"{output_id} is not an output with the digest {dig[:19]}…"
         yield Breach(rule="review-digest", detail=detail, field="data.output_dig")
+
+
+def _check_skip(work: Work, skipped: ReviewSkipped, event: Event, directory: Directory) -> Iterator[Breach]:
+    yield from _check_object(work, skipped.output_id, skipped.output_dig)
+    if not _drawn_here(event) or not work.may_skip(skipped, directory):
+        detail = f"the pinned policy and this draw do not spare {skipped.output_id} a review"
+        yield Breach(rule="review-sampling", detail=detail, field="data.sampling")
+
+
+def _check_claim(work: Work, data: ReviewClaimed, event: Event, directory: Directory) -> Iterator[Breach]:
+    id, reviewer = data.review_id, data.reviewer
+    review = work.reviews.get(id)
+    if review is None or review.status not in ("open", "expired"):
+        yield _not_open(id, review)
+        return
+    yield from _check_object(work, data.output_id, data.output_dig)
+    yield from _check_reviewer(work, review, reviewer, event, directory)
+    if review.is_taken(reviewer, event.time):
+        yield _taken(id, review)
+
+
+def _check_unclaim(work: Work, data: ReviewUnclaimed, event: Event, directory: Directory) -> Iterator[Breach]:
+    id, reviewer = data.review_id, data.reviewer
+    review = work.reviews.get(id)
+    if review is None or reviewer not in review.claims:
+        detail = f"{reviewer} is not looking at what {id} is about"
+        yield Breach(rule="review-claimed", detail=detail, field="data.reviewer")
+    elif (by := _actor(event)) not in (None, reviewer) and not work.has_authority(by, directory, event.time):
+        detail = f"{by} is not {reviewer}, and has no authority over the work"
+        yield Breach(rule="review-claimed", detail=detail, field="data.reviewer")
+
+
+def _check_end(
+    work: Work, data: ReviewWithdrawn | ReviewExpired, event: Event, directory: Directory
+) -> Iterator[Breach]:
+    id = data.review_id
+    review = work.reviews.get(id)
+    if review is None or review.status not in ("open", "expired"):
+        yield _not_open(id, review)
+    elif isinstance(data, ReviewWithdrawn) and not _may_withdraw(work, review, event, directory):
+        detail = f"{_actor(event)} has not asked for {id}, and has no authority over the work"
+        yield Breach(rule="review-open", detail=detail, field="data.review_id")
+
+
+def _check_invalidation(work: Work, data: ReviewInvalidated, event: Event, directory: Directory) -> Iterator[Breach]:
+    id, cause = data.review_id, data.cause
+    review = work.reviews.get(id)
+    if review is None or review.status in ("withdrawn", "sent_back"):
+        yield _not_open(id, review)
+    if cause == data.output_dig or cause not in {made.output.dig for made in work.outputs.values()}:
+        detail = f"{cause[:19]}… is not what the output of {id} is now"
+        yield Breach(rule="review-digest", detail=detail, field="data.cause")
 
 
 def _check_verdict(work: Work, verdict: WorkReviewed, event: Event, directory: Directory) -> Iterator[Breach]:
@@ -293,11 +256,12 @@ def _check_reviewer(
         detail = f"{reviewer} is excluded from the review {request.review_id}"
         yield Breach(rule="reviewer-excluded", detail=detail, field="data.reviewer")
     asked = request.candidates
-    stands_in = any(directory.substitute(id, "review", event.time) == reviewer for id in asked)
-    if asked and reviewer not in asked and not stands_in and not work.has_authority(reviewer, directory, event.time):
-        detail = f"{reviewer} is not among those asked for {request.review_id}: {', '.join(asked)}"
-        yield Breach(rule="reviewer-excluded", detail=detail, field="data.reviewer")
-    if requires_person(request, directory) and directory.is_here(reviewer) and not directory.is_person(reviewer):
+    if asked and reviewer not in asked:
+        stands_in = any(directory.substitute(id, "review", event.time) == reviewer for id in asked)
+        if not stands_in and not work.has_authority(reviewer, directory, event.time):
+            detail = f"{reviewer} is not among those asked for {request.review_id}: {', '.join(asked)}"
+            yield Breach(rule="reviewer-excluded", detail=detail, field="data.reviewer")
+    if not directory.is_person(reviewer) and directory.is_here(reviewer) and requires_person(request, directory):
         detail = f"{reviewer} is of kind {directory.kind(reviewer)}; a person reviews {request.output_id}"
         yield Breach(rule="reviewer-human", detail=detail, field="data.reviewer")
 
@@ -322,8 +286,9 @@ def _check_waiver(work: Work, verdict: WorkReviewed, event: Event, directory: Di
 
 
 def _check_care(review: Review, verdict: WorkReviewed, event: Event, directory: Directory) -> Iterator[Breach]:
-    rules = rules_of(review.request.policy, directory)
-    if rules is None or not rules.seconds_min or verdict.verdict not in ("approved", "edited"):
+    consents = verdict.verdict in ("approved", "edited")
+    rules = rules_of(review.request.policy, directory) if consents else None
+    if rules is None or not rules.seconds_min:
         return
     claim = review.claims.get(verdict.reviewer)
     spent: float | None = verdict.seconds_spent
@@ -337,6 +302,55 @@ def _check_care(review: Review, verdict: WorkReviewed, event: Event, directory: 
             f"a look with care takes {rules.seconds_min} s"
         )
         yield Breach(rule="rubber-stamp-suspected", detail=detail, field="data.seconds_spent")
+
+
+def _check_release(work: Work, data: OutputReleased, event: Event, directory: Directory) -> Iterator[Breach]:
+    dig, made = data.output_dig, work.outputs.get(data.output_id)
+    why = work.unreviewed(data.output_id, directory)
+    if why is None and made is not None and dig is not None and dig != made.output.dig:
+        why = f"{dig[:19]}… is not what {data.output_id} is now"
+    if why is not None:
+        yield Breach(rule="control-bypassed", detail=why, field="data.output_id")
+
+
+def _check_withdrawal(work: Work, data: OutputWithdrawn, event: Event, directory: Directory) -> Sequence[Breach]:
+    if data.output_id in work.outputs:
+        return ()
+    detail = f"there is no output {data.output_id}"
+    return (Breach(rule="control-bypassed", detail=detail, field="data.output_id"),)
+
+
+def _check_submission(work: Work, data: WorkSubmitted, event: Event, directory: Directory) -> Iterable[Breach]:
+    return _unreviewed(work, data.outputs, directory)
+
+
+def _check_completion(work: Work, data: WorkCompleted, event: Event, directory: Directory) -> Iterable[Breach]:
+    return _unreviewed(work, (), directory)
+
+
+def _unreviewed(work: Work, named: Sequence[str], directory: Directory) -> Iterator[Breach]:
+    """Each result of the work, and each output that is named, which nobody has approved of as it is."""
+    for output_id, made in work.outputs.items():
+        if output_id in named or (made.handed_over and not made.withdrawn):
+            why = work.unreviewed(output_id, directory)
+            if why is not None:
+                yield Breach(rule="control-bypassed", detail=why, field="data.outputs")
+
+
+CHECKS: Final[Checks] = {
+    ReviewRequested: _check_request,
+    ReviewSkipped: _check_skip,
+    ReviewClaimed: _check_claim,
+    ReviewUnclaimed: _check_unclaim,
+    ReviewWithdrawn: _check_end,
+    ReviewExpired: _check_end,
+    ReviewInvalidated: _check_invalidation,
+    WorkReviewed: _check_verdict,
+    OutputReleased: _check_release,
+    OutputWithdrawn: _check_withdrawal,
+    WorkSubmitted: _check_submission,
+    WorkCompleted: _check_completion,
+}
 
 
 def _unregistered(reviewer: str) -> Breach:
@@ -385,6 +399,43 @@ def _may_waive(reviewer: str, work: Work, event: Event, directory: Directory) ->
     return directory.is_person(reviewer) and may
 
 
+def _named(policy: Pinned | None) -> str:
+    return f"{policy.id} version {policy.version}" if policy is not None else "no policy"
+
+
+# ---- what an event changes
+
+
+def _ask(work: Work, data: ReviewRequested, event: Event) -> Work:
+    if data.review_id in work.reviews:
+        return work
+    return _replace(work, reviews={**work.reviews, data.review_id: Review(data, asked_by=_actor(event))})
+
+
+def _skip(work: Work, data: ReviewSkipped, event: Event) -> Work:
+    return _replace(work, skipped={**work.skipped, data.output_id: data}) if _drawn_here(event) else work
+
+
+def _look(work: Work, data: ReviewClaimed, event: Event) -> Work:
+    review = work.reviews.get(data.review_id)
+    if review is None:
+        return work
+    claims = {**review.claims, data.reviewer: Looking(event.time, data.claim_until)}
+    return _with(work, _replace(review, claims=claims))
+
+
+def _leave(work: Work, data: ReviewUnclaimed, event: Event) -> Work:
+    review = work.reviews.get(data.review_id)
+    return _with(work, _unclaimed(review, data.reviewer)) if review is not None else work
+
+
+def _judge(work: Work, data: WorkReviewed, event: Event) -> Work:
+    review = work.reviews.get(data.review_id)
+    if review is not None:
+        work = _with(work, _judged(work, _unclaimed(review, data.reviewer), data))
+    return _overtake(work, data, event) if data.new_output is not None else work
+
+
 def _counts(work: Work, review: Review, verdict: WorkReviewed) -> bool:
     """Whether this word of consent may let the output go: a fact that broke the rules is on the log, and does not."""
     made, request = work.outputs.get(verdict.output_id), review.request
@@ -395,48 +446,56 @@ def _counts(work: Work, review: Review, verdict: WorkReviewed) -> bool:
 
 
 def _judged(work: Work, review: Review, verdict: WorkReviewed) -> Review:
-    replace = msgspec.structs.replace
-    review = replace(review, verdicts=(*review.verdicts, verdict))
+    review = _replace(review, verdicts=(*review.verdicts, verdict))
     if verdict.verdict in ("approved", "edited") and not _counts(work, review, verdict):
         return review
     match verdict.verdict:
         case "changes_requested" | "rejected":
-            return replace(review, status="sent_back")
+            return _replace(review, status="sent_back")
         case "waived":
-            return replace(review, status="waived")
+            return _replace(review, status="waived")
         case "approved" | "edited":
             request, approved = review.request, (*review.approved_by, verdict.reviewer)
             if verdict.verdict == "edited" and verdict.new_output is not None:
                 # What the reviewer made of it is what was approved.
-                request = replace(request, output_dig=verdict.new_output.dig)
+                request = _replace(request, output_dig=verdict.new_output.dig)
             met = len(set(approved)) >= request.required
-            return replace(review, request=request, status="met" if met else "open", approved_by=approved)
+            return _replace(review, request=request, status="met" if met else "open", approved_by=approved)
 
 
 def _unclaimed(review: Review, reviewer: str) -> Review:
-    claims = {id: looking for id, looking in review.claims.items() if id != reviewer}
-    return msgspec.structs.replace(review, claims=claims)
+    if reviewer not in review.claims:
+        return review
+    return _replace(review, claims={id: looking for id, looking in review.claims.items() if id != reviewer})
 
 
-def _overtake(work: Work) -> Work:
+def _overtake(work: Work, data: WorkExecuted | OutputProduced | WorkReviewed, event: Event) -> Work:
     """Whoever reported it said nothing of the reviews: of bytes that are no more, they say nothing any more."""
-    for id, review in work.reviews.items():
+    for review in work.reviews.values():
         made = work.outputs.get(review.request.output_id)
         if review.stands and (made is None or made.output.dig != review.request.output_dig):
-            work = _end(work, id, "invalidated")
+            work = _with(work, _replace(review, status="invalidated"))
     return work
+
+
+def _end(work: Work, data: ReviewInvalidated | ReviewWithdrawn | ReviewExpired, event: Event) -> Work:
+    review = work.reviews.get(data.review_id)
+    return _with(work, _replace(review, status=_ENDS[type(data)])) if review is not None else work
 
 
 def _with(work: Work, review: Review) -> Work:
     # At the end, so that the reviews stand in the order in which they were decided.
     others = {id: other for id, other in work.reviews.items() if id != review.request.review_id}
-    return msgspec.structs.replace(work, reviews={**others, review.request.review_id: review})
+    return _replace(work, reviews={**others, review.request.review_id: review})
 
 
-def _end(work: Work, id: str, status: ReviewStatus) -> Work:
-    review = work.reviews.get(id)
-    return work if review is None else _with(work, msgspec.structs.replace(review, status=status))
-
-
-def _named(policy: Pinned | None) -> str:
-    return f"{policy.id} version {policy.version}" if policy is not None else "no policy"
+CHANGES: Final[Changes] = {
+    ReviewRequested: _ask,
+    ReviewSkipped: _skip,
+    ReviewClaimed: _look,
+    ReviewUnclaimed: _leave,
+    WorkReviewed: _judge,
+    WorkExecuted: _overtake,
+    OutputProduced: _overtake,
+    **dict.fromkeys(_ENDS, _end),
+}

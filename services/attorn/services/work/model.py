@@ -1,6 +1,6 @@
 """Work itself: defining it, assigning it, moving it on, and moving who answers for it."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final, TypeAlias
@@ -34,6 +34,7 @@ from attorn.contracts.output import OutputProduced, OutputReleased, OutputWithdr
 from attorn.contracts.refusal import Breach, Refused, Unreadable
 from attorn.contracts.review import ReviewRequested
 from attorn.contracts.work import (
+    AcceptanceCriterion,
     AssignWork,
     CancelWork,
     Change,
@@ -71,10 +72,11 @@ from attorn.contracts.work import (
 )
 from attorn.projections import stack
 from attorn.projections.directory import Directory
-from attorn.projections.lifecycle import follows, step
+from attorn.projections.lifecycle import MOVING, Lifecycle, follows, step
 from attorn.services.transact import Context
 from attorn.services.work import route
 from attorn.services.work.state import Work
+from attorn.services.work.tables import Changes, Checks
 
 WorkCommand: TypeAlias = (
     DefineWork
@@ -116,37 +118,7 @@ _BOUNDS: Final = frozenset(
 DEPENDENCIES_MAX: Final = BATCH_MAX - 1
 """How many other items work may be defined to wait for: they are recorded with it, in one append."""
 
-initial = Work()
-
-_MOVED_UNDER_A_MANDATE: Final = frozenset(
-    {
-        WorkClarified,
-        WorkReadied,
-        WorkReprioritized,
-        DeadlineSet,
-        WorkAssigned,
-        WorkUnassigned,
-        WorkSuspended,
-        WorkResumed,
-        WorkSubmitted,
-        WorkVerified,
-        WorkCompleted,
-        WorkReopened,
-        WorkCancelled,
-        WorkFailed,
-        WorkSuperseded,
-        DependencyAdded,
-        DependencySatisfied,
-        DependencyBroken,
-        WorkBlocked,
-        WorkUnblocked,
-        ReviewRequested,
-        OutputProduced,
-        OutputReleased,
-        OutputWithdrawn,
-    }
-)
-"""What an agent may do to work only while somebody has entrusted it with the work. Anybody may escalate, or note."""
+_replace: Final = msgspec.structs.replace
 
 
 def decide(work: Work, command: WorkCommand, context: Context) -> Sequence[msgspec.Struct]:
@@ -165,7 +137,7 @@ def decide(work: Work, command: WorkCommand, context: Context) -> Sequence[msgsp
             readied = WorkReadied(why=why, what=what, who=who, when=when, how=how)
             known = life.state == "ready" or (bool(life.pauses) and life.back == "ready")
             missing = stack.missing(work.definition, readied)
-            return [] if known else [msgspec.structs.replace(readied, missing=missing)]
+            return [] if known else [_replace(readied, missing=missing)]
         case ReprioritizeWork(priority=priority, reason=reason):
             old = work.definition.priority if work.definition is not None else None
             return [] if priority == old else [WorkReprioritized(old=old, new=priority, reason=reason)]
@@ -223,43 +195,21 @@ def decide(work: Work, command: WorkCommand, context: Context) -> Sequence[msgsp
             return [NoteAdded(text=command.text)]
 
 
-def check(work: Work, event: Event, directory: Directory) -> Sequence[Breach]:
-    """Which rules of work itself `event` breaks."""
-    data = event.data
-    found: list[Breach] = []
-    if not work.life.state and not isinstance(data, WorkDefined):
-        detail = f"nobody is named to answer for {event.subject}"
-        found.append(Breach(rule="hidden-work", detail=f"{event.subject} is not defined"))
-        found.append(Breach(rule="accountability-defaulted", detail=detail))
-    if not step(work.life, data).allowed:
-        before = ", ".join(follows(data))
-        detail = f"{event.subject} is {work.life.state or 'unknown'}; {_fact(event)} follows only {before}"
-        found.append(Breach(rule="illegal-transition", detail=detail))
-    rule = _CHECKS.get(type(data))
-    if rule is not None:
-        found += rule(work, data, event, directory)
-    actor = event.authid or ""
-    if type(data) in _MOVED_UNDER_A_MANDATE and directory.kind(actor) == "agent":
-        if work.mandate(actor, event.time) is None:
-            detail = f"{actor} is an agent and has no live delegation for {event.subject}; a person delegates it first"
-            found.append(Breach(rule="undelegated-execution", detail=detail))
-        elif directory.is_suspended(actor, work.scope):
-            detail = f"{actor} is suspended; what it was entrusted with rests until it is resumed"
-            found.append(Breach(rule="delegation-violated", detail=detail))
-    return found
+def check_known(work: Work, event: Event) -> Sequence[Breach]:
+    """Whether anybody has said what the work is, which whatever happens to it first is to say."""
+    if work.life.state or isinstance(event.data, WorkDefined):
+        return ()
+    detail = f"nobody is named to answer for {event.subject}"
+    return (
+        Breach(rule="hidden-work", detail=f"{event.subject} is not defined"),
+        Breach(rule="accountability-defaulted", detail=detail),
+    )
 
 
-def evolve(work: Work, event: Event) -> Work:
-    """What is true of the work afterwards."""
-    data, life = event.data, work.life
-    of = _CHANGES.get(type(data))
-    changes = of(work, data) if of is not None else {}
-    if not life.state and event.authtype == "system":
-        changes["source"] = event.authid
-    after = step(life, data).after
-    if after is not life:
-        changes["life"] = after
-    return msgspec.structs.replace(work, **changes) if changes else work
+def discover(work: Work, event: Event) -> Work:
+    """The work as it is known from its first event on, before what that event says of it."""
+    source = event.authid if event.authtype == "system" else work.source
+    return _replace(work, life=Lifecycle("discovered", 1), source=source)
 
 
 def _require_no_system(context: Context) -> None:
@@ -315,9 +265,10 @@ def _check_definition(work: Work, data: WorkDefined, event: Event, directory: Di
         yield Breach(rule="defined-once", detail=f"{event.subject} is defined already")
     if not directory.is_person(data.accountable):
         yield Breach(rule="accountable-human", detail=_no_person(data.accountable, directory), field="data.accountable")
-    yield from _check_relations(data, event.subject.partition("/")[2], directory)
-    for field in ("candidates", "contributors"):
-        for who in getattr(data, field):
+    if data.parent_id is not None or data.dedup_key is not None:
+        yield from _check_relations(data, event.subject.partition("/")[2], directory)
+    for field, named in (("candidates", data.candidates), ("contributors", data.contributors)):
+        for who in named:
             if not directory.is_here(who):
                 detail = f"{who} is not registered or has left"
                 yield Breach(rule="unregistered-actor", detail=detail, field=f"data.{field}")
@@ -327,8 +278,9 @@ def _check_definition(work: Work, data: WorkDefined, event: Event, directory: Di
             yield Breach(rule="unpublished", detail=f"process {id} has no version {version}", field="data.process")
         elif directory.is_retired(id, version, event.time):
             yield Breach(rule="unpublished", detail=f"process {id} version {version} is retired", field="data.process")
-    for field in ("review_policy", "escalation_policy"):
-        yield from check_policy(getattr(data, field), field, directory)
+    for field, pinned in (("review_policy", data.review_policy), ("escalation_policy", data.escalation_policy)):
+        if pinned is not None:
+            yield from check_policy(pinned, field, directory)
 
 
 def _check_relations(data: WorkDefined, work: str, directory: Directory) -> Iterator[Breach]:
@@ -344,7 +296,7 @@ def _check_relations(data: WorkDefined, work: str, directory: Directory) -> Iter
 
 def _check_executor(
     work: Work, data: WorkAssigned | ClaimAcquired | HandoverAccepted, event: Event, directory: Directory
-) -> Iterator[Breach]:
+) -> Sequence[Breach]:
     match data:
         case WorkAssigned(executor=executor):
             field = "data.executor"
@@ -352,15 +304,18 @@ def _check_executor(
             field = "data.holder"
         case HandoverAccepted(to=executor):
             field = "data.to"
-    if not directory.is_here(executor):
-        detail = f"{executor} is not registered or has left; give the work to somebody who is here"
-        yield Breach(rule="unregistered-actor", detail=detail, field=field)
+    if directory.is_here(executor):
+        return ()
+    detail = f"{executor} is not registered or has left; give the work to somebody who is here"
+    return (Breach(rule="unregistered-actor", detail=detail, field=field),)
 
 
-def _check_readied(work: Work, data: WorkReadied, event: Event, directory: Directory) -> Iterator[Breach]:
-    for entry in stack.unmet(_required(work, directory), work.definition, data):
-        detail = f"{event.subject} is not ready: {entry[:200]!r} is not answered"
-        yield Breach(rule="not-ready", detail=detail)
+def _check_readied(work: Work, data: WorkReadied, event: Event, directory: Directory) -> Sequence[Breach]:
+    required = _required(work, directory)
+    return [
+        Breach(rule="not-ready", detail=f"{event.subject} is not ready: {entry[:200]!r} is not answered")
+        for entry in (stack.unmet(required, work.definition, data) if required else ())
+    ]
 
 
 def _check_declined(work: Work, data: WorkDeclined, event: Event, directory: Directory) -> Iterator[Breach]:
@@ -377,7 +332,8 @@ def _check_superseded(work: Work, data: WorkSuperseded, event: Event, directory:
 
 
 def _check_completion(work: Work, data: WorkCompleted, event: Event, directory: Directory) -> Iterator[Breach]:
-    yield from _check_criteria(work, work.verdicts)
+    criteria = work.definition.acceptance_criteria if work.definition is not None else ()
+    yield from _check_criteria(criteria, work.verdicts)
     parts = directory.relations.open_parts(event.subject.partition("/")[2])
     if parts:
         detail = f"{', '.join(parts[:5])}{' and more' if parts[5:] else ''}, a part of it, has not ended"
@@ -390,16 +346,18 @@ def _check_completion(work: Work, data: WorkCompleted, event: Event, directory: 
 
 def _check_ready(
     work: Work, data: WorkDelegated | ExecutionStarted, event: Event, directory: Directory
-) -> Iterator[Breach]:
+) -> Sequence[Breach]:
     """Whether work is ready to be taken up, where its process says what that takes."""
-    required = _required(work, directory)
-    if not required or work.life.cycle > 1:
-        return  # what is done once more was ready before
+    # What is done once more was ready before.
+    required = _required(work, directory) if work.life.cycle <= 1 else ()
+    if not required:
+        return ()
     reasons = [f"{entry[:80]!r} is not answered" for entry in stack.unmet(required, work.definition, work.readied)]
     if not reasons and work.readied is None:
         reasons = ["nobody has said that it is"]
-    if reasons:
-        yield Breach(rule="not-ready", detail=f"{event.subject} is not ready: {', '.join(reasons)}")
+    if not reasons:
+        return ()
+    return (Breach(rule="not-ready", detail=f"{event.subject} is not ready: {', '.join(reasons)}"),)
 
 
 def _required(work: Work, directory: Directory) -> Sequence[str]:
@@ -479,8 +437,10 @@ def _check_transfer(
 
 
 def _check_verification(work: Work, data: WorkVerified, event: Event, directory: Directory) -> Iterator[Breach]:
-    yield from _check_criteria(work, work.verdicts | {c.id: c.result for c in data.criteria})
     criteria = work.definition.acceptance_criteria if work.definition is not None else ()
+    if not criteria and not data.criteria:
+        return
+    yield from _check_criteria(criteria, work.verdicts | {c.id: c.result for c in data.criteria})
     by_persons = {criterion.id for criterion in criteria if criterion.check == "human"}
     ids = {criterion.id for criterion in criteria}
     for verdict in data.criteria:
@@ -496,8 +456,8 @@ def _check_verification(work: Work, data: WorkVerified, event: Event, directory:
             yield Breach(rule="criteria-open", detail=detail, field="data.criteria")
 
 
-def _check_criteria(work: Work, verdicts: Mapping[str, str]) -> Iterator[Breach]:
-    for criterion in work.definition.acceptance_criteria if work.definition is not None else ():
+def _check_criteria(criteria: Sequence[AcceptanceCriterion], verdicts: Mapping[str, str]) -> Iterator[Breach]:
+    for criterion in criteria:
         verdict = verdicts.get(criterion.id)
         if verdict not in ("passed", "waived"):
             state = "failed; reopen the work" if verdict else "has no verdict"
@@ -505,8 +465,34 @@ def _check_criteria(work: Work, verdicts: Mapping[str, str]) -> Iterator[Breach]
             yield Breach(rule="criteria-open", detail=detail, field="data.criteria")
 
 
-_Rule: TypeAlias = Callable[[Work, Any, Event, Directory], Iterator[Breach]]
-_CHECKS: Final[Mapping[type, _Rule]] = {
+def _check_step(work: Work, data: Any, event: Event, directory: Directory) -> Sequence[Breach]:
+    """Whether the event leads on from where the work stands."""
+    if step(work.life, data).allowed:
+        return ()
+    fact = event.type.removeprefix("attorn.").rpartition(".v")[0]
+    before = ", ".join(follows(data))
+    detail = f"{event.subject} is {work.life.state or 'unknown'}; {fact} follows only {before}"
+    return (Breach(rule="illegal-transition", detail=detail),)
+
+
+def _check_mandate(work: Work, data: Any, event: Event, directory: Directory) -> Sequence[Breach]:
+    """What an agent may do to work only while somebody has entrusted it with the work."""
+    actor = directory.participants.get(event.authid or "")
+    if actor is None or actor.kind != "agent":
+        return ()
+    if work.mandate(actor.id, event.time) is None:
+        detail = f"{actor.id} is an agent and has no live delegation for {event.subject}; a person delegates it first"
+        return (Breach(rule="undelegated-execution", detail=detail),)
+    if actor.stopped and directory.is_suspended(actor.id, work.scope):
+        detail = f"{actor.id} is suspended; what it was entrusted with rests until it is resumed"
+        return (Breach(rule="delegation-violated", detail=detail),)
+    return ()
+
+
+STEPS: Final[Checks] = dict.fromkeys(MOVING, _check_step)
+"""Judged before all that stands in CHECKS."""
+
+CHECKS: Final[Checks] = {
     WorkDefined: _check_definition,
     WorkClarified: _check_clarification,
     WorkAssigned: _check_executor,
@@ -523,103 +509,141 @@ _CHECKS: Final[Mapping[type, _Rule]] = {
     WorkCompleted: _check_completion,
 }
 
-# ---- what an event changes, beside where the work stands: fields of the state, by name
+MANDATES: Final[Checks] = dict.fromkeys(
+    (
+        WorkClarified,
+        WorkReadied,
+        WorkReprioritized,
+        DeadlineSet,
+        WorkAssigned,
+        WorkUnassigned,
+        WorkSuspended,
+        WorkResumed,
+        WorkSubmitted,
+        WorkVerified,
+        WorkCompleted,
+        WorkReopened,
+        WorkCancelled,
+        WorkFailed,
+        WorkSuperseded,
+        DependencyAdded,
+        DependencySatisfied,
+        DependencyBroken,
+        WorkBlocked,
+        WorkUnblocked,
+        ReviewRequested,
+        OutputProduced,
+        OutputReleased,
+        OutputWithdrawn,
+    ),
+    _check_mandate,
+)
+"""Judged after all that stands in CHECKS. Anybody may escalate, or note."""
 
-_Changes: TypeAlias = dict[str, Any]
+
+# ---- what an event changes
 
 
-def _defined(work: Work, data: WorkDefined) -> _Changes:
+def _define_first(work: Work, data: WorkDefined, event: Event) -> Work:
     # The first definition stands; a second one is a finding and changes nothing.
-    return {"definition": data, "named": data.accountable} if work.definition is None else {}
+    return _replace(work, definition=data, named=data.accountable) if work.definition is None else work
 
 
-def _said_more_exactly(work: Work, data: WorkClarified) -> _Changes:
-    return {"definition": _clarified(work.definition, data.changes)} if work.definition is not None else {}
+def _say_more_exactly(work: Work, data: WorkClarified, event: Event) -> Work:
+    return _replace(work, definition=_clarified(work.definition, data.changes)) if work.definition is not None else work
 
 
-def _prioritized(work: Work, data: WorkReprioritized) -> _Changes:
+def _prioritize(work: Work, data: WorkReprioritized, event: Event) -> Work:
     return _redefined(work, priority=data.new)
 
 
-def _due(work: Work, data: DeadlineSet) -> _Changes:
+def _set_deadline(work: Work, data: DeadlineSet, event: Event) -> Work:
     return _redefined(work, **{"due_at" if data.kind == "completion" else "start_by": data.new})
 
 
-def _redefined(work: Work, **changes: Any) -> _Changes:
-    return {"definition": msgspec.structs.replace(work.definition, **changes)} if work.definition is not None else {}
+def _redefined(work: Work, **changes: Any) -> Work:
+    return _replace(work, definition=_replace(work.definition, **changes)) if work.definition is not None else work
 
 
-def _readied(work: Work, data: WorkReadied) -> _Changes:
-    return {"readied": data}
+def _ready(work: Work, data: WorkReadied, event: Event) -> Work:
+    return _replace(work, readied=data)
 
 
-def _shared(work: Work, data: ContextShared) -> _Changes:
-    return {"context": (*work.context, data.ref)}
+def _share(work: Work, data: ContextShared, event: Event) -> Work:
+    return _replace(work, context=(*work.context, data.ref))
 
 
-def _assigned(work: Work, data: WorkAssigned) -> _Changes:
-    return {"executor": data.executor, "assigned": data.executor}
+def _assign(work: Work, data: WorkAssigned, event: Event) -> Work:
+    return _replace(work, executor=data.executor, assigned=data.executor)
 
 
-def _started(work: Work, data: ExecutionStarted) -> _Changes:
+def _start(work: Work, data: ExecutionStarted, event: Event) -> Work:
     # What is under way stays with whom it began with, whoever says to have begun it.
-    return {"executor": data.executor} if data.execution_id not in work.life.executions else {}
+    return _replace(work, executor=data.executor) if data.execution_id not in work.life.executions else work
 
 
-def _claimed(work: Work, data: ClaimAcquired) -> _Changes:
-    return {"executor": data.holder, "assigned": data.holder}
+def _claim(work: Work, data: ClaimAcquired, event: Event) -> Work:
+    return _replace(work, executor=data.holder, assigned=data.holder)
 
 
-def _taken_over(work: Work, data: HandoverAccepted) -> _Changes:
-    return {"executor": data.to, "assigned": data.to}
+def _take_over(work: Work, data: HandoverAccepted, event: Event) -> Work:
+    return _replace(work, executor=data.to, assigned=data.to)
 
 
-def _declined(work: Work, data: WorkDeclined) -> _Changes:
+def _decline(work: Work, data: WorkDeclined, event: Event) -> Work:
     who = data.executor or work.executor or ""
-    return {"executor": None, "assigned": None, "declined_by": (*(d for d in work.declined_by if d != who), who)}
+    return _replace(work, executor=None, assigned=None, declined_by=(*(d for d in work.declined_by if d != who), who))
 
 
-def _left(work: Work, data: Any) -> _Changes:
-    return {"executor": None, "assigned": None}
+def _leave(work: Work, data: Any, event: Event) -> Work:
+    return _replace(work, executor=None, assigned=None)
 
 
-def _offered(work: Work, data: AccountabilityOffered) -> _Changes:
-    return {"offered_to": data.to}
+def _offer(work: Work, data: AccountabilityOffered, event: Event) -> Work:
+    return _replace(work, offered_to=data.to)
 
 
-def _transferred(work: Work, data: AccountabilityTransferred) -> _Changes:
-    return {"named": data.to, "offered_to": None}
+def _transfer(work: Work, data: AccountabilityTransferred, event: Event) -> Work:
+    return _replace(work, named=data.to, offered_to=None)
 
 
-def _verified(work: Work, data: WorkVerified) -> _Changes:
-    return {"verdicts": work.verdicts | {c.id: c.result for c in data.criteria}} if data.criteria else {}
+def _verify(work: Work, data: WorkVerified, event: Event) -> Work:
+    return _replace(work, verdicts=work.verdicts | {c.id: c.result for c in data.criteria}) if data.criteria else work
 
 
-def _reopened(work: Work, data: WorkReopened) -> _Changes:
-    return {"executor": None, "assigned": None, "verdicts": {}, "readied": None, "declined_by": ()}
+def _reopen(work: Work, data: WorkReopened, event: Event) -> Work:
+    return _replace(work, executor=None, assigned=None, verdicts={}, readied=None, declined_by=())
 
 
-_CHANGES: Final[Mapping[type, Callable[[Work, Any], _Changes]]] = {
-    WorkDefined: _defined,
-    WorkClarified: _said_more_exactly,
-    WorkReprioritized: _prioritized,
-    DeadlineSet: _due,
-    WorkReadied: _readied,
-    ContextShared: _shared,
-    WorkAssigned: _assigned,
-    ExecutionStarted: _started,
-    ClaimAcquired: _claimed,
-    HandoverAccepted: _taken_over,
-    WorkDeclined: _declined,
-    ClaimReleased: _left,
-    ClaimExpired: _left,
-    ClaimRevoked: _left,
-    WorkUnassigned: _left,
-    AccountabilityOffered: _offered,
-    AccountabilityTransferred: _transferred,
-    WorkVerified: _verified,
-    WorkReopened: _reopened,
+def _step(work: Work, data: Any, event: Event) -> Work:
+    after = step(work.life, data).after
+    return _replace(work, life=after) if after is not work.life else work
+
+
+CHANGES: Final[Changes] = {
+    WorkDefined: _define_first,
+    WorkClarified: _say_more_exactly,
+    WorkReprioritized: _prioritize,
+    DeadlineSet: _set_deadline,
+    WorkReadied: _ready,
+    ContextShared: _share,
+    WorkAssigned: _assign,
+    ExecutionStarted: _start,
+    ClaimAcquired: _claim,
+    HandoverAccepted: _take_over,
+    WorkDeclined: _decline,
+    ClaimReleased: _leave,
+    ClaimExpired: _leave,
+    ClaimRevoked: _leave,
+    WorkUnassigned: _leave,
+    AccountabilityOffered: _offer,
+    AccountabilityTransferred: _transfer,
+    WorkVerified: _verify,
+    WorkReopened: _reopen,
 }
+
+MOVES: Final[Changes] = dict.fromkeys(MOVING, _step)
+"""Where the work stands: changed after all else, which goes by where it stood."""
 
 
 def _clarify(work: Work, changes: Mapping[str, Any], reason: str) -> Sequence[msgspec.Struct]:
@@ -664,7 +688,3 @@ def _deadline(work: Work, kind: str) -> datetime | None:
     if work.definition is None:
         return None
     return work.definition.due_at if kind == "completion" else work.definition.start_by
-
-
-def _fact(event: Event) -> str:
-    return event.type.removeprefix("attorn.").rpartition(".v")[0]

@@ -112,6 +112,11 @@ class Made(msgspec.Struct, frozen=True):
     execution_id: str | None = None
     checks: dict[str, OutputValidated] = {}
 
+    @property
+    def now(self) -> str:
+        """How a sentence names it, as it is and nothing else."""
+        return f"output {self.output.output_id} as it is now ({self.output.dig[:19]}…)"
+
 
 class Recommendation(msgspec.Struct, frozen=True, omit_defaults=True):
     """What somebody would do, and what was said to that."""
@@ -239,7 +244,8 @@ class Work(msgspec.Struct, frozen=True, omit_defaults=True, tag="work"):
     @property
     def scope(self) -> str:
         """The stream of the process that the work follows, which roles and suspensions name; "" without one."""
-        return f"process/{self.process.id}" if self.process is not None else ""
+        process = self.process
+        return f"process/{process.id}" if process is not None else ""
 
     def answers(self, directory: Directory) -> Answer:
         """Who answers for this work now."""
@@ -257,6 +263,8 @@ class Work(msgspec.Struct, frozen=True, omit_defaults=True, tag="work"):
         held = self.delegations.get(delegation_id)
         if held is None:
             return []
+        if held.terms.parent_id is None:
+            return [held]
         found = {delegation_id: held}
         while (above := held.terms.parent_id) is not None and above not in found and above in self.delegations:
             held = found[above] = self.delegations[above]
@@ -274,10 +282,13 @@ class Work(msgspec.Struct, frozen=True, omit_defaults=True, tag="work"):
 
     def has_authority(self, who: str, directory: Directory, at: datetime) -> bool:
         """Whether `who` may decide over who answers: who does now, the process owner, the custodian, an admin."""
+        if not directory.is_person(who):
+            return False
+        if who == self.answers(directory).person:
+            return True
         process = directory.process(self.process.id) if self.process is not None else None
-        owner = process.owner if process is not None else None
-        persons = (self.answers(directory).person, owner, directory.root_custodian())
-        return directory.is_person(who) and (who in persons or directory.holds(who, "admin", at=at))
+        owns = process is not None and who == process.owner
+        return owns or who == directory.root_custodian() or directory.holds(who, "admin", at=at)
 
     def wants_review(self, directory: Directory) -> bool:
         """Whether the pinned policy asks for reviews; one that nobody knows asks for them too."""
@@ -291,36 +302,36 @@ class Work(msgspec.Struct, frozen=True, omit_defaults=True, tag="work"):
         made = self.outputs.get(output_id)
         if made is None:
             return f"there is no output {output_id}"
-        now = f"output {output_id} as it is now ({made.output.dig[:19]}…)"
         # In the order in which they were decided; those that are still open come with them, or after.
         about = [r for r in self.reviews.values()
                  if r.request.output_id == output_id and r.request.output_dig == made.output.dig
                  and r.status not in ("withdrawn", "invalidated")]  # fmt: skip
         waiting = [r.request.review_id for r in about if r.status == "open"]
         if waiting:
-            return f"{now} waits for a verdict in the review {waiting[0]}"
+            return f"{made.now} waits for a verdict in the review {waiting[0]}"
         if not about:
             wanted = self.wants_review(directory) and not self.was_spared(made.output, directory)
-            return f"{now} has no approved review; ask for one" if wanted else None
+            return f"{made.now} has no approved review; ask for one" if wanted else None
         last = about[-1]
         match last.status:
             case "met":
                 pinned = self.definition.review_policy if self.definition is not None else None
                 policy = directory.policy(pinned.id, pinned.version) if pinned is not None else None
                 rules = policy.rules.review if policy is not None else None
-                if self.wants_review(directory) and last.request.policy != pinned:
+                if last.request.policy != pinned and self.wants_review(directory):
                     return f"{last.request.review_id} was not asked for under the policy that is pinned"
-                if rules is not None and len(set(last.approved_by)) < rules.reviewers_required:
+                approved = {*last.approved_by}
+                if rules is not None and len(approved) < rules.reviewers_required:
                     return f"the pinned policy asks for {rules.reviewers_required} to approve {output_id}"
-                persons = {id for id in last.approved_by if directory.kind(id) == "human"}
-                met = not requires_person(last.request, directory) or len(persons) >= last.request.required
+                persons = [id for id in approved if directory.kind(id) == "human"]
+                met = len(persons) >= last.request.required or not requires_person(last.request, directory)
                 return None if met else f"{last.request.review_id} asks for {last.request.required} persons to approve"
             case "waived":
                 by = next(v.reviewer for v in reversed(last.verdicts) if v.verdict == "waived")
                 allowed = self.may_ever_waive(by, directory)
                 return None if allowed else f"{by}, who waived the review of {output_id}, has no authority to"
             case _:
-                return f"{now} has no approved review: {last.request.review_id} is {last.status.replace('_', ' ')}"
+                return f"{made.now} has no approved review: {last.request.review_id} is {last.status.replace('_', ' ')}"
 
     def was_spared(self, output: Output, directory: Directory) -> bool:
         """Whether the pinned policy's sample left these bytes out, by a draw that comes out the same again."""
