@@ -1,6 +1,7 @@
 """What waits, who holds what, who did what, what governed it: the views from the command line, on a real attorn."""
 
 import json
+import time
 
 import pytest
 
@@ -40,6 +41,17 @@ def test_who_holds_what_is_listed(done: Run) -> None:
     [found] = done("holding", "--work", "W-views", "-o", "json").json
     assert (found["holder"], found["state"], found["title"]) == ("bot", "waiting_input", "Refund order 7")
     assert "work/W-views" in done("holding", "bot", "-o", "id").lines
+    assert (found["delegation_id"], found["delegator"], found["delegation_state"]) == ("D-views", "ana", "active")
+    assert "started, for ana" in done("holding", "--work", "W-views").out
+
+
+def test_a_claim_whose_lease_is_over_is_listed_for_who_asks_for_it(done: Run) -> None:
+    done("claim", "acquire", "shelf/1", "--lease", "1s", by="bot")
+    done("claim", "acquire", "shelf/2", by="bot")
+    time.sleep(1.1)
+    for more, there in (((), {"shelf/2"}), (("--lapsed",), {"shelf/1", "shelf/2"})):
+        found = done("holding", "bot", "--limit", "0", "-o", "json", *more).json
+        assert {one.get("resource") for one in found} & {"shelf/1", "shelf/2"} == there
 
 
 def test_the_chart_leads_from_each_agent_to_a_person_now_and_then(done: Run, given: Run) -> None:

@@ -40,7 +40,7 @@ from attorn.projections.fold import Rows
 from attorn.projections.lifecycle import Lifecycle, step
 
 NAME = "timeline"
-VERSION = 6
+VERSION = 7
 EVENTS: Final[frozenset[type] | None] = None
 INDEXES = (("stream",), ("type",), ("actor",), ("named",))
 NEW = True
@@ -492,7 +492,8 @@ _TELLING: Final[dict[type, _Told]] = {
     escalation.EscalationCancelled: _Told(
         lambda d, id: f"Escalation withdrawn{_by(d.by)}{_why(d.reason)}", actor="by", reference="escalation_id"),
     escalation.EscalationReopened: _Told(
-        lambda d, id: f"Escalation open again{_by(d.by)}{_why(d.reason)}", actor="by", reference="escalation_id"),
+        lambda d, id: f"Escalation open again{_by(d.by)}{_why(d.reason)}",
+        actor="by", reference="escalation_id", detail="blocking"),
     deadline.DeadlineMissed: _Told(
         lambda d, id: f"Missed: {d.kind} was due {_on(d.due_at)}", reference="concerns", detail="kind"),
     finding.FindingAccepted: _Told(

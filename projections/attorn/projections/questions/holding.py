@@ -1,24 +1,31 @@
 """Ownership: who carries out what and holds which claim, who leads to whom, and how much somebody looks after."""
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from attorn.contracts.ids import Count, ParticipantKind, Timestamp
-from attorn.projections import board, escalations, holding, inbox, timeline
+from attorn.projections import board, delegations, escalations, holding, inbox, timeline
 from attorn.projections.directory import AsOf, Directory, Fact
 from attorn.projections.fold import Rows
-from attorn.projections.questions.paging import ENDED, OPEN, Limit, each, marks, next_key
+from attorn.projections.questions.delegations import AskDelegations, delegated
+from attorn.projections.questions.paging import ENDED, OPEN, PAGE, Limit, each, marks, next_key
 from attorn.projections.workforce import line
 
 
 class AskHolding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What `participant` holds, or who holds `work`; without either, everything that is held."""
+    """What `participant` holds, or who holds `work`; without either, everything that is held.
+
+    `live_at`: without the claims on things whose lease is over by then, though nobody has said so yet. Items stay with
+    whoever has them until somebody lets go.
+    """
 
     participant: str | None = None
     work: str | None = None
+    live_at: Timestamp | None = None
     after: str = ""
     limit: Limit = 100
 
@@ -61,7 +68,11 @@ class AskAgents(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class Holding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A thing, the stream of an item or a claim, and who holds it, since when, how they came to, and until when."""
+    """A thing, the stream of an item or a claim, and who holds it, since when, how they came to, and until when.
+
+    Of an item, `delegation_id` is what its holder began under, or else the newest live one that they could begin under,
+    with who gave it to them, how it stands, and until when it was given.
+    """
 
     thing: str
     holder: str
@@ -77,6 +88,10 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     claim_id: str | None = None
     fence: int | None = None
     lease_until: datetime | None = None
+    delegation_id: str | None = None
+    delegator: str | None = None
+    delegation_state: str | None = None
+    valid_until: datetime | None = None
 
 
 class Holdings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -182,26 +197,30 @@ class Agents(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def holdings(rows: Rows, directory: Directory, asked: AskHolding) -> Holdings:
     """Who carries out which work and holds which claim, since when and until when."""
-    conditions, parameters = ["key > ?"], [asked.after]
-    if asked.participant is not None:
-        conditions.append("holder = ?")
-        parameters.append(asked.participant)
-    if asked.work is not None:
-        conditions.append("key = ?")
-        parameters.append(f"work/{asked.work}")
+    live, until = "", list[Any]()
+    if asked.live_at is not None:
+        live, until = " AND (held IS NULL OR lease_until IS NULL OR lease_until > ?)", [asked.live_at]
     more = asked.limit + 1
     if asked.participant is None and asked.work is None:
         # Claims come before work; of the keys that were claimed and are free now there may be very many.
-        page = rows.select(holding.Row, "held > ?", parameters, "held", more)
+        page = rows.select(holding.Row, f"held > ?{live}", [asked.after, *until], "held", more)
         page += rows.select(holding.Row, "key > ?", [max(asked.after, "work/")], "key", more - len(page))
     else:
-        page = rows.select(holding.Row, " AND ".join(conditions), parameters, "key", more)
+        conditions, parameters = "key > ?", list[Any]([asked.after])
+        if asked.participant is not None:
+            conditions += " AND holder = ?"
+            parameters.append(asked.participant)
+        if asked.work is not None:
+            conditions += " AND key = ?"
+            parameters.append(f"work/{asked.work}")
+        page = rows.select(holding.Row, conditions + live, [*parameters, *until], "key", more)
     shown = page[: asked.limit]
     works = sorted({row.work for row in shown if row.work is not None})
     items = {row.key: row for row in rows.select(board.Row, f"key IN ({marks(works)})", works)}
+    under = _under(rows, directory, shown)
     return Holdings(
         position=rows.position,
-        holdings=tuple(_holding(row, items.get(row.work or ""), directory) for row in shown),
+        holdings=tuple(_holding(row, items.get(row.work or ""), under.get(row.key), directory) for row in shown),
         next=next_key(page, asked.limit),
     )
 
@@ -333,7 +352,20 @@ def _turn(first: int, second: int, third: int, id: str) -> str:
     return "".join(f"{max(0, MOST - count):06d}" for count in (first, second, third)) + f" {id}"
 
 
-def _holding(row: holding.Row, item: board.Row | None, directory: Directory) -> Holding:
+_RESTS: Final = delegations.OVER | {"suspended"}
+"""The states of a delegation under which nothing may be done."""
+
+
+class _Under(NamedTuple):
+    """A delegation of an item to its holder."""
+
+    id: str
+    delegator: str
+    state: str
+    valid_until: datetime | None
+
+
+def _holding(row: holding.Row, item: board.Row | None, under: _Under | None, directory: Directory) -> Holding:
     assert row.holder is not None, row.key
     return Holding(
         thing=row.key,
@@ -350,7 +382,33 @@ def _holding(row: holding.Row, item: board.Row | None, directory: Directory) -> 
         claim_id=row.claim_id,
         fence=row.fence,
         lease_until=row.lease_until,
+        delegation_id=under.id if under is not None else None,
+        delegator=under.delegator if under is not None else None,
+        delegation_state=under.state if under is not None else None,
+        valid_until=under.valid_until if under is not None else None,
     )
+
+
+def _under(rows: Rows, directory: Directory, shown: Sequence[holding.Row]) -> dict[str, _Under]:
+    """By their keys, under which delegation items are held: the one begun under, or else the newest that is live."""
+    items = {f"{row.work}/{row.delegation or ''}": row for row in shown if row.held is None}
+    columns = ("key", "delegator", "delegate", "state", "terms")
+    # Most are by themselves, and as they were given: then there is nothing more to look up.
+    plain = f"key IN ({marks([*items])}) AND parent IS NULL AND narrowed = 0"
+    found = {
+        items[key].key: _Under(key.partition("/")[2], delegator, state, terms.valid_until)
+        for key, delegator, delegate, state, terms in rows.values(delegations.Row, columns, plain, [*items])
+        if delegate == items[key].holder
+    }
+    for row in items.values():
+        if row.key not in found and row.work is not None:
+            asked = AskDelegations(work=row.work, delegate=row.holder, limit=PAGE)
+            given = delegated(rows, directory, asked).delegations
+            begun = [each for each in given if each.delegation == row.delegation]
+            live = [each for each in given if each.state not in _RESTS]
+            if (one := max(begun or live, key=lambda each: each.granted_position, default=None)) is not None:
+                found[row.key] = _Under(one.delegation, one.delegator, one.state, one.terms.valid_until)
+    return found
 
 
 def _node(directory: Directory, id: str, asof: AsOf) -> Node:

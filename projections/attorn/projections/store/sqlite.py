@@ -281,7 +281,7 @@ class SQLiteViews:
         # Views that are about the same events, and have the same function for their keys, are asked for them once.
         alike: dict[Any, tuple[list[Table], list[Recorded]]] = {}
         for table in self._tables:
-            alike.setdefault((table.view.keys, table.events), ([], []))[0].append(table)
+            alike.setdefault((table.view.keys, table.events, table.is_new), ([], []))[0].append(table)
         self._alike = tuple(alike.values())
         self._wanting = _Wanting(self._alike)
 
@@ -336,6 +336,11 @@ class SQLiteViews:
                 put(recorded)
         looking: list[tuple[Table, list[Touched]]] = []
         for tables, events in self._alike:
+            if tables[0].is_new:
+                for table in tables:
+                    table.make(events, self._failed)
+                events.clear()
+                continue
             found, wanted = touched(tables, events, self._failed)
             events.clear()
             for table in tables:

@@ -93,8 +93,7 @@ class Table:
 
     def load(self, touched: Sequence[Touched], wanted: Iterable[Any], fetch: Fetch) -> None:
         """Take the rows with the keys `wanted`, which are those that are touched, into memory."""
-        if not self.is_new:
-            self._take(wanted, fetch)
+        self._take(wanted, fetch)
         if self._more is not None:
             # What a row will say when its event is folded, it says now, or is told of in this page: that is loaded.
             more, rows = self._more, self._rows
@@ -102,8 +101,6 @@ class Table:
 
     def fold(self, touched: Iterable[Touched], failed: Failed) -> None:
         """Apply each event to its rows, to all or, when it raises, to none."""
-        if self.is_new:
-            return self._make(touched, failed)
         # This is where a replay spends its time: what need not be looked up for each event is looked up here.
         rows, changed, apply, check = self._rows, self._before, self.view.apply, self._check
         for recorded, keys in touched if self._more is None else self._with_more(touched, self._more):
@@ -125,12 +122,13 @@ class Table:
             except Exception as error:
                 failed(self, recorded, error)
 
-    def _make(self, touched: Iterable[Touched], failed: Failed) -> None:
-        made, apply, values_of = self._made, self.view.apply, self.columns.values
-        for recorded, keys in touched:
+    def make(self, page: Iterable[Recorded], failed: Failed) -> None:
+        """Make the rows of each event, where rows are new as a rule (`is_new`): none is looked for, or kept."""
+        made, keys_of, apply, values_of = self._made, self.view.keys, self.view.apply, self.columns.values
+        for recorded in page:
             try:
                 values: list[Any] = []
-                for key in keys:
+                for key in keys_of(recorded):
                     row = apply(None, recorded, key)
                     if row is not None:
                         values += values_of(row)

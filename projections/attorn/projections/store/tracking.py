@@ -20,6 +20,10 @@ WRITING: Final = ("synchronous = NORMAL", "wal_autocheckpoint = 4000")
 not at every commit. A power cut then takes the newest transactions whole, rows and position alike, and they are folded
 again from the log."""
 
+SCRATCH: Final = ("journal_mode = MEMORY", "synchronous = OFF")
+"""Those of a file that nobody reads while it is written, and that is lost with the process: what it holds is written
+once, into the file itself."""
+
 # A null is bound as it is. Without this, sqlite3 asks each one in vain whether it can be adapted, which costs more than
 # all else about it; and what a dict without keys answers to None, without a frame of Python's, is None.
 _as_it_is: Final[Callable[[None], None]] = dict[None, None]().get
@@ -34,7 +38,7 @@ class TrackedDatabase:
         self._datastore = SQLiteDatastore(path, pool_size=1, max_overflow=0)
         self._recorder = SQLiteTrackingRecorder(self._datastore)
         with self._datastore.get_connection(commit=False) as connection, connection.cursor() as cursor:
-            for setting in (*WRITING, *(() if durable else ("synchronous = OFF",))):
+            for setting in WRITING if durable else SCRATCH:
                 cursor.execute(f"PRAGMA {setting}")
             # A reader that stayed for long makes the write-ahead log grow; afterwards it is cut to this many bytes.
             cursor.execute("PRAGMA journal_size_limit = 16777216")
