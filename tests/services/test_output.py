@@ -8,6 +8,7 @@ from typing import Any, Final
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from attorn.contracts.delegation import DelegateWork, ExpectedOutput, WorkDelegated
 from attorn.contracts.execution import ExecuteWork, StartExecution, WorkExecuted
@@ -297,5 +298,5 @@ def test_the_bounded_validator_finds_what_the_plain_one_does(content: Any) -> No
         "anyOf": [{"type": ["null", "boolean", "string"]}, {"$ref": "#/$defs/some"}],
         "$defs": {"some": {"items": {"type": "integer"}, "maxProperties": 1, "minimum": 0, "uniqueItems": True}},
     }
-    plain = schema.Draft202012Validator(found).is_valid(content)
+    plain = Draft202012Validator(found).is_valid(content)
     assert (schema.faults(found, json.dumps(content)) == []) is plain

@@ -11,7 +11,6 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from attorn.contracts.refusal import Unavailable
@@ -47,6 +46,8 @@ def configure(service: str) -> None:
     wanted = os.environ.get("OTEL_TRACES_EXPORTER") or "none"
     if wanted == "none" or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return
+    from importlib.metadata import entry_points
+
     found = entry_points(group="opentelemetry_traces_exporter", name=_installed_as(wanted))
     if not found:
         installed = ", ".join(sorted({each.name for each in entry_points(group="opentelemetry_traces_exporter")}))

@@ -2,33 +2,19 @@
 
 Schemas come from whoever defines work, and content from whoever does it: neither may keep a service from its other
 work. So every keyword that is applied is counted, regular expressions run in linear time, nothing is fetched from
-anywhere, and what cannot be bounded is not offered. No fault repeats what the content says: that is not kept.
+anywhere, and what cannot be bounded is not offered (validator.py). No fault repeats what the content says: that is not
+kept.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextvars import ContextVar
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, ValidationError
-from jsonschema.validators import extend
-from referencing import Registry
-from referencing.exceptions import Unresolvable
-
-from attorn.services import expressions
 
 SCHEMA_BYTES_MAX: Final = 16_384
-STEPS_MAX: Final = 10_000
-PATTERN_CHARS_MAX: Final = 256
-TEXT_CHARS_MAX: Final = 4_096
-FAULTS_MAX: Final = 5
-NOT_OFFERED: Final = frozenset({"patternProperties", "unevaluatedProperties", "unevaluatedItems", "$dynamicRef"})
-
-_left: ContextVar[int] = ContextVar("steps left")
 
 
 class TooMuch(Exception):
@@ -47,7 +33,7 @@ def problem(schema: Mapping[str, Any]) -> str | None:
 
 
 def faults(schema: Mapping[str, Any], content: str) -> list[str]:
-    """Where `content`, as JSON, is not what the schema says: at most FAULTS_MAX places; none when it is valid.
+    """Where `content`, as JSON, is not what the schema says: the first few places; none when it is valid.
 
     Raises TooMuch.
     """
@@ -55,80 +41,16 @@ def faults(schema: Mapping[str, Any], content: str) -> list[str]:
         instance = msgspec.json.decode(content)
     except (msgspec.DecodeError, RecursionError):
         return ["it is not JSON"]
-    found: list[str] = []
-    token = _left.set(STEPS_MAX)
-    try:
-        for error in _Bounded(schema, registry=Registry()).iter_errors(instance):
-            found.append(_said(error))
-            if len(found) == FAULTS_MAX:
-                break
-    except RecursionError:
-        raise TooMuch("refers to itself without end") from None
-    except Unresolvable as error:
-        raise TooMuch(f"refers to {error.ref!r}, which is not in it") from None
-    finally:
-        _left.reset(token)
-    return found
+    # Few processes ever meet a schema, and the library that knows them takes a tenth of the start of each.
+    from attorn.services.output import validator
+
+    return validator.faults(schema, instance)
 
 
 @lru_cache(256)
 def _problem(encoded: bytes) -> str | None:
     if len(encoded) > SCHEMA_BYTES_MAX:
         return f"has {len(encoded)} bytes; {SCHEMA_BYTES_MAX} at most"
-    try:
-        Draft202012Validator.check_schema(msgspec.json.decode(encoded))
-    except SchemaError as error:
-        return f"is no JSON Schema at {error.json_path}: it breaks {error.validator}"
-    except RecursionError:
-        return "is nested too deeply"
-    return None
+    from attorn.services.output import validator
 
-
-def _said(error: ValidationError) -> str:
-    wanted = json.dumps(error.validator_value, ensure_ascii=False, default=str)
-    return f"{error.json_path[:200]} is not as {error.validator} says: {wanted[:200]}"
-
-
-def _counted(keyword: str, apply: Callable[..., Any]) -> Callable[..., Iterator[ValidationError]]:
-    def bounded(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
-        barred = NOT_OFFERED & schema.keys()
-        if barred:
-            raise TooMuch(f"uses {min(barred)}, which is not offered")
-        size = len(instance) if isinstance(instance, list | dict | str) else 0
-        _spend(1 + size // 16 + (size * size // 64 if keyword == "uniqueItems" else 0))
-        yield from apply(validator, value, instance, schema) or ()
-
-    return bounded
-
-
-def _pattern(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
-    if not isinstance(instance, str):
-        return
-    if len(value) > PATTERN_CHARS_MAX or len(instance) > TEXT_CHARS_MAX:
-        raise TooMuch(f"has a pattern of {len(value)} characters for a text of {len(instance)}")
-    # Every repetition that is counted out is paid for: compiling it takes time and room.
-    _spend(20 + 200 * value.count("{"))
-    try:
-        found = _matches().execute({"text": instance, "pattern": value})
-    except Exception:
-        raise TooMuch(f"has the pattern {value[:100]!r}, which cannot be matched in linear time") from None
-    if not found:
-        yield ValidationError("")
-
-
-@lru_cache(1)
-def _matches() -> Any:
-    return expressions.parse("text.matches(pattern)")
-
-
-def _spend(steps: int) -> None:
-    left = _left.get() - steps
-    _left.set(left)
-    if left < 0:
-        raise TooMuch(f"takes more than {STEPS_MAX} steps for this content")
-
-
-_KEYWORDS: Final = dict(Draft202012Validator.VALIDATORS) | {"pattern": _pattern}
-_Bounded: Final[Any] = extend(  # type: ignore[no-untyped-call]
-    Draft202012Validator, {keyword: _counted(keyword, apply) for keyword, apply in _KEYWORDS.items()}
-)
+    return validator.problem(msgspec.json.decode(encoded))
