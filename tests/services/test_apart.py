@@ -14,14 +14,16 @@ import pytest
 import sample_log as sample
 from attorn.contracts.envelope import Recorded
 from attorn.contracts.ledger import Append, Ledger
+from attorn.contracts.refusal import Unavailable
 from attorn.projections import findings
 from attorn.projections.directory import Directory
+from attorn.projections.store import remembered
 from attorn.projections.store.sqlite import MEMORY, SQLiteViews
 from attorn.services.ledger.jetstream import JetStreamLedger
 from attorn.services.ledger.memory import MemoryLedger
 from attorn.services.projector import apart, compose
 from attorn.services.projector.project import Fill, Projector, open_views
-from attorn.services.projector.rebuild import Kind, rebuild, verify
+from attorn.services.projector.rebuild import Busy, Kind, Maintenance, rebuild, verify
 from attorn.services.projector.status import Job
 from attorn.services.provision import provision
 from attorn.services.supervise.server import Broker
@@ -52,8 +54,19 @@ async def folded_at_once(ledger: JetStreamLedger) -> dict[str, str]:
     return digests(store)
 
 
+def directory_of(store: SQLiteViews) -> str:
+    assert store.directory is not None and store.directory.position == store.position
+    steps = remembered.digesting(store.directory)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return str(end.value)
+
+
 def digests(store: SQLiteViews) -> dict[str, str]:
-    return {view.NAME: store.digest(view.NAME) for view in sorted(store.views, key=lambda view: view.NAME)}
+    found = {view.NAME: store.digest(view.NAME) for view in sorted(store.views, key=lambda view: view.NAME)}
+    return found | {"directory": directory_of(store)}
 
 
 @asynccontextmanager
@@ -107,6 +120,23 @@ async def test_they_are_folded_anew_by_two_processes_too(
             assert len(job.views) == 13 and all(found.equal for found in job.views)
             assert digests(projector.store) == await folded_at_once(ledger)
         assert [file.name for file in tmp_path.glob("views*")] == ["views.sqlite"]
+
+
+async def test_whoever_asks_before_all_views_are_there_waits_and_is_told_how_far_they_are(
+    fresh_nats: Broker, tmp_path: Path
+) -> None:
+    async with sample.connected(fresh_nats.url) as (nc, ledger):
+        await provision(nc)
+        last = await record(ledger, 1, 30)
+        projector = await open_views(ledger, tmp_path / "views.sqlite", compose.views, filled(ledger))
+        with pytest.raises(Unavailable, match=f"folded for the first time: 0 of {last} events"):
+            await projector.answerable(0.01)
+        with pytest.raises(Busy, match="first time; ask for a verify"):
+            Maintenance(projector, lambda: sample.AT).start("verify")
+        async with following(projector):
+            await projector.answerable(10)
+            with projector.reading() as (rows, directory):
+                assert rows.position == directory.position == last
 
 
 async def begun(filling: apart.Filling) -> int:
@@ -188,6 +218,20 @@ async def test_a_file_of_another_position_is_not_adopted(tmp_path: Path) -> None
     with pytest.raises(AssertionError):
         store.adopt(str(tmp_path / "b.sqlite"))
     assert [view.NAME for view in store.missing] == ["findings"] and store.position == 0
+
+
+async def test_views_without_the_directory_that_they_looked_into_are_not_adopted(tmp_path: Path) -> None:
+    one, two = Directory(), Directory()
+    store = SQLiteViews(tmp_path / "a.sqlite", compose.views(one), one, apart=("findings",))
+    only = [view for view in compose.views(two) if view.NAME == "findings"]
+    other = SQLiteViews(tmp_path / "b.sqlite", only, two, scratch=True)
+    entry = sample.entry("work/W-1", 1)
+    for views in (store, other):
+        views.apply([Recorded(1, sample.AT, entry.event, entry.body)])
+    other.close()
+    with pytest.raises(AssertionError):
+        store.adopt(str(tmp_path / "b.sqlite"))
+    assert [view.NAME for view in store.missing] == ["findings"] and one.position == 0
     store.close()
 
 

@@ -15,6 +15,7 @@ import msgspec
 
 from attorn.projections.directory import VERSION, Directory
 from attorn.projections.relations import Open
+from attorn.projections.store.table import Fetch
 from attorn.projections.store.tracking import TrackedDatabase
 
 EVERY: Final = 100_000
@@ -46,12 +47,15 @@ def remember(database: TrackedDatabase, directory: Directory) -> None:
         cursor.execute("INSERT INTO remembered VALUES (?, ?, ?, ?)", kept)
 
 
-def recall(database: TrackedDatabase, directory: Directory, until: int) -> None:
-    """Make `directory` what was kept, where that is whole, of this version and of a position up to `until`."""
-    if not database.fetch("SELECT 1 FROM pragma_table_info('remembered') WHERE name = 'sha256'"):
+def recall(fetch: Fetch, directory: Directory, until: int, *, schema: str = "main") -> None:
+    """Make `directory` what was kept, where that is whole, of this version and of a position up to `until`.
+
+    `schema` is SQLite's name of the database that has it.
+    """
+    if not fetch("SELECT 1 FROM pragma_table_info('remembered', ?) WHERE name = 'sha256'", (schema,)):
         return
-    kept = database.fetch(
-        "SELECT position, CAST(body AS BLOB), sha256 FROM remembered "
+    kept = fetch(
+        f"SELECT position, CAST(body AS BLOB), sha256 FROM {schema}.remembered "
         "WHERE version = ? AND position > ? AND position <= ?",
         (VERSION, directory.position, until),
     )

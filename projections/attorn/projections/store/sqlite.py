@@ -69,8 +69,9 @@ class SQLiteViews:
 
     `missing` are the views that the file has no table for, or one of another shape: a file that has a position already
     cannot fill them from the first event on, so they are left out here, and a new file takes its place. So are those
-    whose names are in `apart`, where the file is new: `adopt` brings them. A `scratch` file is for its digests only, or
-    to be adopted from: it has no indexes, and is not to be opened again.
+    whose names are in `apart`, where the file is new: `adopt` brings them, and the directory with them, which is not
+    evolved until then. A `scratch` file is for its digests only, or to be adopted from: it has no indexes, and is not
+    to be opened again.
     """
 
     def __init__(
@@ -97,6 +98,9 @@ class SQLiteViews:
             self._database.close()
             raise
         self._arrange()
+        # Who folds the views that look into it evolves it, and hands it over with them.
+        self._evolved = None if any(view.NAME in apart for view in self.missing) else directory
+        assert self._evolved is directory or all(table.is_alone for table in self._tables), apart
         self._has_failed = False
         self._remembers = directory is not None and not scratch and self.path != MEMORY
         self._remembered = self.position
@@ -157,19 +161,27 @@ class SQLiteViews:
                 table.settle(ROWS_CACHED_MAX)
             self._told += sorted(self._poison, key=lambda found: found.position)
             self._poison, self._unwritten, self._unwritten_bytes = [], [], 0
-        if self.position - self._remembered >= remembered.EVERY:
-            self._remember()
+        if self._remembers and self.position - self._remembered >= remembered.EVERY:
+            self.remember()
 
     def recall(self) -> None:
         """Make the directory what it was at the last position, up to this one, where the file has kept it."""
         if self._remembers and self.directory is not None:
-            remembered.recall(self._database, self.directory, self.position)
+            remembered.recall(self._database.fetch, self.directory, self.position)
+
+    def remember(self) -> None:
+        """Keep the directory as it is now, for `recall`, or for who adopts from this file."""
+        self.write()
+        if self.directory is not None and self.directory.position == self.position:
+            remembered.remember(self._database, self.directory)
+        self._remembered = self.position
 
     def adopt(self, path: str) -> None:
         """Copy the views that are missing here from the file `path`, whose position must be this one, all or none.
 
-        Let no page be applied meanwhile; another thread may do it, when what is folded is written. Raises
-        AssertionError, with nothing done, when the file is at another position or lacks one of them.
+        With them comes the directory, where it was not evolved here. Let no page be applied meanwhile; another thread
+        may do it, when what is folded is written. Raises AssertionError, with nothing done, when the file is at another
+        position, or lacks one of them or the directory.
         """
         adopted = [Table(view) for view in self.missing]
         names = [table.view.NAME for table in adopted]
@@ -184,11 +196,16 @@ class SQLiteViews:
                 connection.execute(table.create)
                 copied = f"SELECT * FROM apart.{table.name} ORDER BY {table.key}"
                 connection.execute(f"INSERT INTO main.{table.name} {copied}")
+            if self._evolved is None and self.directory is not None:
+                names.append("directory")
+                remembered.recall(_fetching(connection), self.directory, self.position, schema="apart")
+                assert self.directory.position == self.position, self.directory.position
             marks = ", ".join("?" * len(names))
             connection.execute(f"INSERT INTO main.poison SELECT * FROM apart.poison WHERE view IN ({marks})", names)
             connection.execute("COMMIT")
         self._tables = [*self._tables, *adopted]
         self._arrange()
+        self._evolved = self.directory
         self.missing = ()
 
     def index(self) -> None:
@@ -263,17 +280,12 @@ class SQLiteViews:
         self.interrupt()
         if not self._has_failed:
             self.write()
-            if remember and self.position > self._remembered:
-                self._remember()
+            if remember and self._remembers and self.position > self._remembered:
+                self.remember()
         # The reader first: the last to close moves the write-ahead log into the file, and a reader may not write.
         if self._reader is not None:
             self._reader.close()
         self._database.close()
-
-    def _remember(self) -> None:
-        if self._remembers and self.directory is not None and self.directory.position == self.position:
-            remembered.remember(self._database, self.directory)
-        self._remembered = self.position
 
     def _arrange(self) -> None:
         """How the tables are found, by their rows, and by the events that their views are about."""
@@ -345,15 +357,15 @@ class SQLiteViews:
             events.clear()
             for table in tables:
                 table.load(found, wanted, self._database.fetch)
-                if table.is_alone or self.directory is None:
+                if table.is_alone or self._evolved is None:
                     table.fold(found, self._failed)
                 else:
                     looking.append((table, found))
-        if self.directory is None:
+        if self._evolved is None:
             return
         if len(looking) == 1:
             [(table, found)] = looking
-            table.fold(self._evolving(self.directory, page, found), self._failed)
+            table.fold(self._evolving(self._evolved, page, found), self._failed)
             return
         at: dict[int, list[tuple[Table, Touched]]] = {}
         for table, found in looking:
@@ -363,7 +375,7 @@ class SQLiteViews:
             if at:
                 for table, one in at.get(recorded.position, ()):
                     table.fold((one,), self._failed)
-            evolve(self.directory, recorded, self._poison)
+            evolve(self._evolved, recorded, self._poison)
 
     def _evolving(self, directory: Directory, page: Sequence[Recorded], found: Sequence[Touched]) -> Iterator[Touched]:
         """Each of `found` while the directory is as it was before that event; at the end it has all of `page`."""
@@ -578,15 +590,20 @@ def _reader(path: str) -> sqlite3.Connection:
     return sqlite3.connect(address, uri=True, isolation_level=None, timeout=5, check_same_thread=False)
 
 
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[Callable[[str, Sequence[Any]], list[Sequence[Any]]]]:
-    def fetch(statement: str, parameters: Sequence[Any] = ()) -> list[Sequence[Any]]:
+def _fetching(connection: sqlite3.Connection) -> Fetch:
+    def fetch(statement: str, parameters: Sequence[Any]) -> list[Sequence[Any]]:
         return connection.execute(statement, parameters).fetchall()
 
+    return fetch
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[Fetch]:
+    fetch = _fetching(connection)
     connection.execute("BEGIN")
     try:
         # A transaction begins with its first reading, not with its BEGIN.
-        fetch("SELECT 1 FROM tracking")
+        fetch("SELECT 1 FROM tracking", ())
         yield fetch
     finally:
         connection.execute("ROLLBACK")

@@ -2,12 +2,13 @@
 
     python -m attorn.services.projector.apart --views FILE --until POSITION VIEW…
 
-The views of `VIEWS` take as long to fold as all the others together. So where a file of views is made from nothing and
-the log is long, the projector leaves them out, and a child folds them into `<file>.apart`, from the first event to
-where the log ends just then. It is given the events as they are read, so that nobody reads them twice, and needs no way
-to the log. Both are there at about the same time; then the rows are copied, and the child's file is removed. Where the
-child fails, the projector folds them itself; a projector that dies before finds those views missing when it is back,
-and makes a new file.
+The views of `VIEWS`, with the directory that some of them look into, take as long to fold as all the others together.
+So where a file of views is made from nothing and the log is long, the projector leaves them out, and a child folds them
+into `<file>.apart`, from the first event to where the log ends just then. It is given the events as they are read, so
+that nobody reads them twice, and needs no way to the log. Both are there at about the same time; then the rows are
+copied, the directory is recalled, and the child's file is removed; until then no question is answered. Where the child
+fails, the projector folds all that itself; a projector that dies before finds those views missing when it is back, and
+makes a new file.
 """
 
 import asyncio
@@ -172,6 +173,7 @@ async def _fold_here(
                     tell(store.position)
                     await give_way()
                 if store.position >= until:
+                    store.remember()
                     return
     finally:
         store.close()
@@ -211,6 +213,7 @@ def fold(given: BinaryIO, path: Path, until: int, names: Collection[str], tell: 
             tell(store.position)
             if store.position >= until:
                 break
+        store.remember()
         return store.position == until
     finally:
         store.close()

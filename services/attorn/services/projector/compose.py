@@ -12,6 +12,7 @@ QUESTIONS: Final[Questions] = questions.QUESTIONS
 
 LONG: Final = frozenset(
     {
+        "absences",
         "activity_events",
         "agents",
         "answers_for",
@@ -27,6 +28,8 @@ LONG: Final = frozenset(
         "finding_counts",
         "findings",
         "handovers",
+        "keys",
+        "known",
         "last_look",
         "load",
         "log_stats",
@@ -41,6 +44,7 @@ LONG: Final = frozenset(
         "span",
         "stalled",
         "stats",
+        "teams",
     }
 )
 """The questions that may look at every row of a view."""

@@ -215,6 +215,20 @@ class Projector:
                 await turns.enter_async_context(self._turns)
             yield
 
+    async def answerable(self, timeout: float) -> None:
+        """Return when there is something to ask: where some views are folded apart, that is when all are there.
+
+        Raises Unavailable when it is not so after `timeout` seconds.
+        """
+        if self.filling is None:
+            return
+        try:
+            async with asyncio.timeout(timeout):
+                await self._whole.wait()
+        except TimeoutError:
+            done = f"{self.position:,} of {self._head:,} events are in them"
+            raise Unavailable(f"the views are folded for the first time: {done}; ask again in a moment") from None
+
     async def whole(self) -> None:
         """Return once the views are where the log ended when they were opened: all of them, with their indexes."""
         await self._whole.wait()
@@ -245,13 +259,10 @@ class Projector:
         await self._index()  # while another process still folds what it has to
         if self.filling is not None:
             await self.filling.finished()
-            # Like a long question, it keeps the file from being replaced; whoever did so before has brought all views.
-            async with self._turns:
-                if self.store.missing:
-                    await adopt(self.store, self.filling.path)
+            await adopt(self.store, self.filling.path)
             await self.filling.end()
-            self.filling = None
             await self._index()
+            self.filling = None
         self._whole.set()
 
     async def _index(self) -> None:

@@ -79,7 +79,9 @@ class Maintenance:
         self._running: Job | None = None
 
     def start(self, kind: Kind) -> Job:
-        """Begin, or join what runs already. Raises Busy while the other kind runs."""
+        """Begin, or join what runs already. Raises Busy while the other kind runs, and while there is nothing yet."""
+        if self._projector.filling is not None:
+            raise Busy(f"the views are folded for the first time; ask for a {kind} when that has ended")
         if self._running is not None:
             if self._running.kind != kind:
                 raise Busy(f"a {self._running.kind} is running; ask again when it has ended")

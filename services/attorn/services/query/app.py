@@ -172,6 +172,7 @@ class Desk:
         return _waiting(question.parameters), answer
 
     async def _wait_for(self, asked: Any) -> None:
+        await self._projector.answerable(WAIT_FOR_S_MAX)
         if asked.wait_for is not None:
             await self._projector.until(asked.wait_for, WAIT_FOR_S_MAX)
 
