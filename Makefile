@@ -19,7 +19,7 @@ help:
 	@echo 'make test          the tests, but for those that are slow or inject faults'
 	@echo 'make faults        the tests that kill and restart real processes'
 	@echo 'make slow          the tests that take long'
-	@echo 'make planted       faults in the models, planted one by one, each caught by the tests'
+	@echo 'make planted       faults in the models, and rules taken out, one by one: tests catch each'
 	@echo 'make check         style, types, layout, generated files'
 	@echo 'make requirements  the rows of the requirements that have a passing test'
 	@echo 'make bench-append  commands a second, against eventsourcing on SQLite and PostgreSQL'
@@ -42,6 +42,7 @@ faults slow: $(VENV)/.installed
 
 planted: $(VENV)/.installed
 	@$(python) tools/planted_faults.py $(FAULTS)
+	@$(python) tools/planted_rows.py $(ROWS)
 
 check: $(VENV)/.installed
 	$(bin)/ruff check .

@@ -134,7 +134,7 @@ BAD_FACTS: list[tuple[str, bytes, str | None, str]] = [
         )
     ),
     *(
-        (f"the time {time!r}", fact(time=time), "time", "Invalid RFC3339")
+        (f"the time {time!r}", fact(time=time), "time", "is an instant with its offset, as in")
         for time in (
             "2026-03-02T24:00:00Z",
             "2026-02-30T09:00:00Z",
@@ -146,7 +146,7 @@ BAD_FACTS: list[tuple[str, bytes, str | None, str]] = [
     ),
     ("a time before the year 1", fact(time="0001-01-01T00:00:00+14:00"), "time", "outside the years 1 to 9999"),
     ("a time after the year 9999", fact(time="9999-12-31T23:59:59-14:00"), "time", "outside the years 1 to 9999"),
-    ("a bad time of a foreign type", fact(type="com.acme.x", time="2026-03-02T25:00:00Z"), "time", "Invalid RFC3339"),
+    ("a bad time of a foreign type", fact(type="com.acme.x", time="2026-03-02T25:00:00Z"), "time", "is an instant"),
     ("an extension in capitals", fact(tenantId="1"), "tenantId", "1 to 20 lower-case letters or digits"),
     ("an extension with a dash", fact(**{"tenant-id": "1"}), "tenant-id", "1 to 20 lower-case letters or digits"),
     ("an extension of 21 letters", fact(**{"x" * 21: "1"}), "x" * 21, "1 to 20 lower-case letters or digits"),
@@ -159,9 +159,9 @@ BAD_FACTS: list[tuple[str, bytes, str | None, str]] = [
     ("a number as traceparent", fact(traceparent=7), "traceparent", "is a string"),
     ("a number as dataschema of a foreign type", fact(type="com.acme.x", dataschema=7), "dataschema", "is a string"),
     ("data in XML", fact(datacontenttype="text/xml"), "datacontenttype", "must be application/json"),
-    ("data that is null", fact(data=None), "data", "Expected `object`, got `null`"),
-    ("data that is an array", fact(data=[]), "data", "Expected `object`, got `array`"),
-    ("data that is a string", fact(data="x"), "data", "Expected `object`, got `str`"),
+    ("data that is null", fact(data=None), "data", "is an object with"),
+    ("data that is an array", fact(data=[]), "data", "is an object with"),
+    ("data that is a string", fact(data="x"), "data", "is an object with"),
     (
         "an unknown field",
         fact(data={"by": "ana", "mood": 1}),
@@ -169,19 +169,39 @@ BAD_FACTS: list[tuple[str, bytes, str | None, str]] = [
         "is not a field of attorn.work.cancelled.v1",
     ),
     ("the stream's id as a field", fact(data={"work_id": "W-1"}), "data.work_id", "is not a field"),
-    ("a field of the wrong type", fact(data={"by": 7}), "data.by", "Expected `str | null`, got `int`"),
+    ("a field of the wrong type", fact(data={"by": 7}), "data.by", "is a string, not an integer"),
     ("a missing field", fact(type="attorn.work.defined.v1", data={"title": "x"}), "data.accountable", "is required"),
     *(
         (f"the participant {id!r}", defined(accountable=id), "data.accountable", IDENTIFIER)
         for id in ("", "*", ">", "a.b", "a b", "ana\n", "ana\u2028", "ä", "x" * 65)
     ),
-    ("an empty title", defined(title=""), "data.title", "length >= 1"),
-    ("an over-long title", defined(title="x" * 201), "data.title", "length <= 200"),
-    ("an over-long text", fact(data={"reason": "x" * 16_385}), "data.reason", "length <= 16384"),
-    ("a word that is none of those", defined(priority="urgent"), "data.priority", "Invalid enum value 'urgent'"),
-    ("a due date without offset", defined(due_at="2026-03-02T09:00:00"), "data.due_at", "timezone"),
-    ("a version of 0", defined(process={"id": "refunds", "version": 0}), "data.process.version", ">= 1"),
-    ("a version that is a string", defined(process={"id": "refunds", "version": "1"}), "data.process.version", "`int`"),
+    ("an empty title", defined(title=""), "data.title", "is empty"),
+    ("an over-long title", defined(title="x" * 201), "data.title", "has at most 200 characters"),
+    ("an over-long text", fact(data={"reason": "x" * 16_385}), "data.reason", "has at most 16,384 characters"),
+    (
+        "a word that is none of those",
+        defined(priority="urgent"),
+        "data.priority",
+        "is one of critical, high, low, normal, not 'urgent'",
+    ),
+    (
+        "a due date without offset",
+        defined(due_at="2026-03-02T09:00:00"),
+        "data.due_at",
+        "is an instant with its offset",
+    ),
+    (
+        "a version of 0",
+        defined(process={"id": "refunds", "version": 0}),
+        "data.process.version",
+        "is an integer, at least 1",
+    ),
+    (
+        "a version that is a string",
+        defined(process={"id": "refunds", "version": "1"}),
+        "data.process.version",
+        "is an integer, not a string",
+    ),
     ("an unknown field in a field", defined(purpose={"why": "x", "whom": "y"}), "data.purpose.whom", "is not a field"),
     (
         "an unknown field in an array",
@@ -195,8 +215,17 @@ BAD_FACTS: list[tuple[str, bytes, str | None, str]] = [
         "data.acceptance_criteria[0].text",
         "is required",
     ),
-    ("an item of the wrong type", defined(candidates=["ana", 7]), "data.candidates[1]", "Expected `str`, got `int`"),
-    ("one where there are many", defined(candidates="ana"), "data.candidates", "Expected `array`, got `str`"),
+    (
+        "an amount without a currency",
+        fact(
+            type="attorn.execution.action_recorded.v1",
+            data={"execution_id": "E", "action_id": "a", "tool": "pay", "amount": "9"},
+        ),
+        "data.amount",
+        'is an object, as in {"amount": "99.00", "currency": "EUR"}, not a string',
+    ),
+    ("an item of the wrong type", defined(candidates=["ana", 7]), "data.candidates[1]", "is a string, not an integer"),
+    ("one where there are many", defined(candidates="ana"), "data.candidates", "is an array, not a string"),
     ("a digest in capitals", defined(context=[{"uri": "/a", "dig": "SHA256:00"}]), "data.context[0].dig", "sha256:"),
 ]
 
@@ -210,19 +239,19 @@ BAD_COMMANDS: list[tuple[str, bytes, str | None, str]] = [
     ("a scalar", b"true", None, "a command is a JSON object"),
     ("a CloudEvent", fact(), None, ""),
     ("an unknown field", define(mood="calm"), "mood", "is not a field of DefineWork"),
-    ("an unknown field named like an error", define(priority="unknown field"), "priority", "Invalid enum value"),
+    ("an unknown field named like an error", define(priority="unknown field"), "priority", "is one of critical"),
     ("an unknown field in a field", define(purpose={"whom": "x"}), "purpose.whom", "is not a field of DefineWork"),
     ("no id", define(work_id=MISSING), "work_id", "is required"),
-    ("a null id", define(work_id=None), "work_id", "Expected `str`, got `null`"),
+    ("a null id", define(work_id=None), "work_id", "is a string, not null"),
     *(
         (f"the id {id!r}", define(work_id=id), "work_id", IDENTIFIER)
         for id in ("", "*", ">", "W.1", "W 1", "W-1\n", "W/1", "x" * 65)
     ),
     ("no title", define(title=MISSING), "title", "is required"),
-    ("a title that is a number", define(title=7), "title", "Expected `str`, got `int`"),
-    ("an over-long title", define(title="x" * 201), "title", "length <= 200"),
-    ("a date only", define(due_at="2026-03-02"), "due_at", "Invalid RFC3339"),
-    ("a pinned policy", define(review_policy={"id": "x", "version": 1}), "review_policy", "Expected `str | null`"),
+    ("a title that is a number", define(title=7), "title", "is a string, not an integer"),
+    ("an over-long title", define(title="x" * 201), "title", "has at most 200 characters"),
+    ("a date only", define(due_at="2026-03-02"), "due_at", "is an instant"),
+    ("a pinned policy", define(review_policy={"id": "x", "version": 1}), "review_policy", "is a string, not an object"),
     ("nothing in it", b"{}", "work_id", "is required"),
 ]
 
@@ -231,8 +260,8 @@ BAD_COMMANDS: list[tuple[str, bytes, str | None, str]] = [
 BAD_QUESTIONS: list[tuple[str, bytes, str | None, str]] = [
     ("nothing in it", b"{}", "work", "is required"),
     ("an array", b"[]", None, "a command is a JSON object"),
-    ("a number as work", b'{"work": 7}', "work", "Expected `str`"),
+    ("a number as work", b'{"work": 7}', "work", "is a string"),
     ("an unknown parameter", b'{"work": "W-1", "colour": "red"}', "colour", "is not a field"),
-    ("a position that is a word", b'{"work": "W-1", "wait_for": "now"}', "wait_for", "Expected `int"),
+    ("a position that is a word", b'{"work": "W-1", "wait_for": "now"}', "wait_for", "is an integer"),
     ("a position before the first", b'{"work": "W-1", "wait_for": -1}', "wait_for", ""),
 ]

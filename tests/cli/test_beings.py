@@ -38,7 +38,7 @@ def test_a_process_is_published_in_versions(done: Run, given: Run, tmp_path: Pat
     file.write_text(json.dumps(json.loads(file.read_text()) | {"purpose": "Settle claims."}))
     done("process", "publish", str(file))
     shown = done("process", "show", "claims")
-    assert shown.lines[0] == "claims version 2, ana owns it"
+    assert shown.lines[0] == "claims version 2; ana owns it"
     assert "four-eyes v1" in shown.out and "Look at the order" in shown.out
     assert done("process", "show", "claims", "-o", "json").json["published"]["purpose"] == "Settle claims."
     assert {"claims", "refunds"} <= set(done("process", "ls", "-o", "id").lines)

@@ -2,6 +2,7 @@
 
 import json
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -49,7 +50,9 @@ def test_a_mandate_narrows_rests_and_goes_on(done: Run, given: Run) -> None:
 
 
 def test_a_mandate_expires_on_the_log_too(done: Run) -> None:
-    entrusted(done, "V-2", "--until", "2020-01-01")
+    until = datetime.now(UTC) + timedelta(seconds=2)
+    entrusted(done, "V-2", "--until", until.isoformat())
+    time.sleep(max(0, (until - datetime.now(UTC)).total_seconds()))
     done("delegation", "expire", "V-2", by="ana")
     assert done("delegation", "ls", "V-2", "-o", "json").json[0]["state"] == "expired"
 

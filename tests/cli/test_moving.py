@@ -46,7 +46,7 @@ def test_five_layers_say_what_is_answered_and_how_clear_the_work_is(done: Run) -
     layers = {layer: stack[layer] for layer in ("why", "what", "who", "when", "how")}
     assert layers == {"why": None, "what": "order 1042", "who": "ana", "when": None, "how": None}
     assert (stack["missing"], stack["clarity"]) == (["why", "when", "how"], 0.4)
-    done("work", "due", "M-7", "2026-03-06T12:00", by="ana")
+    done("work", "due", "M-7", "2099-03-06T12:00", by="ana")
     done("work", "ready", "M-7", "--why", "the customer waits", "--how", "as the handbook says", by="ana")
     assert done("work", "stack", "M-7", "-o", "json").json["clarity"] == 1.0
     assert "nobody has said" not in done("work", "stack", "M-7").out

@@ -1,9 +1,12 @@
 """Tables for people: they fit the terminal, ids stay whole, and what strangers wrote stays text."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from attorn.cli.errors import Failed, headline, visible
-from attorn.cli.output import Column, facts, fold, shown, table
+from attorn.cli.output import Column, facts, shown, table
+from attorn.cli.wrapping import fold, wrapped
 
 COLUMNS = (
     Column("WORK", "work", "id"),
@@ -32,10 +35,64 @@ def test_a_wide_text_is_folded_between_words() -> None:
     assert " ".join(line[6:].strip() for line in found[1:]) == "one two three four five six seven eight nine ten"
 
 
-def test_a_time_is_folded_before_text_is_squeezed() -> None:
-    found = lines([{"work": "W" * 40, "due": "2026-03-01T12:00:01Z", "title": "something to be done by then"}], 80)
-    assert found[1].split()[1] == "2026-03-01" and found[2].split()[0] == "12:00:01Z"
+def test_a_text_without_room_beside_the_rest_stands_below_it() -> None:
+    title = "something that is to be done by then, and takes more words to say"
+    found = lines([{"work": "W" * 40, "due": "2026-03-01T12:00:01Z", "title": title}], 80)
+    assert found == [f"WORK{' ' * 38}DUE", "  TITLE", f"{'W' * 40}  2026-03-01 12:00:01Z", f"  {title}"]
+    # Where it takes fewer lines beside, it stays there.
+    assert len(lines([{"work": "W" * 40, "due": "2026-03-01T12:00:01Z", "title": "a short one, in two"}] * 9, 80)) == 19
+
+
+def test_several_texts_below_are_named() -> None:
+    columns = (Column("ID", "id", "id"), Column("FIRST", "a"), Column("SECOND", "b"))
+    assert list(table([[LONG, "one two three", "four five six"], ["W-2", "", "x"]], columns, 80)) == [
+        "ID",
+        LONG,
+        "  FIRST   one two three",
+        "  SECOND  four five six",
+        "W-2",
+        "  SECOND  x",
+    ]
+
+
+def test_a_time_is_folded_where_even_that_is_too_wide() -> None:
+    found = lines([{"work": "W" * 66, "due": "2026-03-01T12:00:01Z", "title": "something"}], 80)
+    assert found[2].split()[1] == "2026-03-01" and found[3].split() == ["12:00:01Z"]
     assert max(map(len, found)) <= 80
+
+
+def test_a_title_is_folded_before_a_column_goes() -> None:
+    columns = (Column("PERSON", "person", "id"), *(Column("ANSWERS FOR", "n", "number") for _ in range(3)))
+    assert list(table([["P" * 20, "1", "2", "3"]], columns, 50)) == [
+        "PERSON                ANSWERS  ANSWERS  ANSWERS",
+        "                          FOR      FOR      FOR",
+        "PPPPPPPPPPPPPPPPPPPP        1        2        3",
+    ]
+
+
+def test_a_list_of_ids_is_folded_between_them() -> None:
+    columns = (Column("ID", "id", "id"), Column("MEMBERS", "members", "id"))
+    assert list(table([["team", "ana, ben, carla"]], columns, 20)) == [
+        "ID    MEMBERS",
+        "team  ana,",
+        "      ben,",
+        "      carla",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "parts"),
+    [
+        ("short", ["short"]),
+        ("one two three four five", ["one two three four", "    five"]),
+        ("  rule  one two three", ["  rule  one two", "      three"]),
+        ("an-id-that-is-longer-than-a-line", ["an-id-that-is-longer-than-a-line"]),
+        ("\x1b[1mone two three four\x1b[0m", ["\x1b[1mone two three four\x1b[0m"]),
+    ],
+)
+def test_a_line_goes_on_below_its_beginning(line: str, parts: list[str]) -> None:
+    assert list(wrapped(line, 20)) == parts
+    assert list(wrapped(line, None)) == [line]
 
 
 @pytest.mark.parametrize("width", [20, 40, 80, 200])
@@ -85,6 +142,7 @@ def test_values_are_shown_and_drive_no_terminal(value: object, said: str) -> Non
 def test_a_time_is_shown_without_what_says_nothing() -> None:
     assert shown("2026-03-01T12:00:00Z", "time") == "2026-03-01 12:00Z"
     assert shown("2026-03-01T12:00:05.123456+01:00", "time") == "2026-03-01 12:00:05+01:00"
+    assert shown(datetime(2026, 3, 1, 12, 0, 5, 123456, tzinfo=UTC)) == "2026-03-01 12:00:05Z"
 
 
 def test_facts_leave_out_what_is_empty() -> None:

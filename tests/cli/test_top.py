@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from attorn.cli.errors import Exit
-from attorn.cli.output import cells
 from attorn.cli.top import HEIGHT, WIDTH, page
+from attorn.cli.wrapping import cells
 from cli.instance import ATTORN, Run, environment
 
 STATES = (

@@ -42,7 +42,7 @@ def test_who_holds_what_is_listed(done: Run) -> None:
     assert (found["holder"], found["state"], found["title"]) == ("bot", "waiting_input", "Refund order 7")
     assert "work/W-views" in done("holding", "bot", "-o", "id").lines
     assert (found["delegation_id"], found["delegator"], found["delegation_state"]) == ("D-views", "ana", "active")
-    assert "started, for ana" in done("holding", "--work", "W-views").out
+    assert "started, for ana" in done("holding", "--work", "W-views", COLUMNS="120").out
 
 
 def test_a_claim_whose_lease_is_over_is_listed_for_who_asks_for_it(done: Run) -> None:

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 import pytest
 import pytest_asyncio
 
-from attorn.client.agent import Agent, Task
+from attorn.client.agent import Agent
 from attorn.client.attorn import Attorn, connect
 from attorn.client.feed import ESCALATIONS
+from attorn.client.task import Task
 from attorn.contracts.context import NoteAdded
 from attorn.contracts.delegation import DelegateWork
 from attorn.contracts.escalation import EscalationContext, WorkEscalated

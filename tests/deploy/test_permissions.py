@@ -20,10 +20,12 @@ import pytest_asyncio
 from nats import errors
 from nats.aio.client import Client
 
-from attorn.client.agent import ANSWERED, DELEGATED, Agent
+from attorn.client.agent import DELEGATED, Agent
 from attorn.client.attorn import connect
+from attorn.client.task import ANSWERED, HEARD
 from attorn.contracts import subjects
 from attorn.contracts.delegation import DelegateWork
+from attorn.contracts.escalation import ResolveEscalation
 from attorn.contracts.execution import ProvideInput, WorkExecuted
 from attorn.contracts.participant import RegisterParticipant
 from attorn.contracts.refusal import Problem, Receipt, Reply
@@ -310,57 +312,6 @@ async def test_an_agent_logs_in_with_a_key_and_speaks_for_itself_only(attorn: De
         await agent.is_refused(subjects.command("ana", "note.add"))
 
 
-async def test_an_agent_takes_its_task_asks_is_answered_and_hands_in(
-    attorn: Deployment, as_: Enter, tmp_path: Path
-) -> None:
-    pytest.importorskip("nkeys")
-    script, bot = str(attorn.conf.parent / "consumer.py"), "refunds-bot"
-    await attorn.run("admin", script, f"agent-{bot}", DELEGATED)
-    await attorn.run("admin", script, f"agent-{bot}-answers", f"{ANSWERED}.>")
-    seed = tmp_path / "refunds-bot.nk"
-    seed.write_text(AGENT[0])
-    refusals: list[str] = []
-
-    async def hear(error: Exception) -> None:
-        refusals.append(str(error))
-
-    login = {"nkeys_seed": str(seed), "inbox_prefix": f"_INBOX.{bot}", "error_cb": hear}
-    hers = {"user": "ana", "password": attorn.passwords["ana"], "inbox_prefix": "_INBOX.ana"}
-    prefix = "$JS.attorn.API"
-    async with (
-        connect(attorn.url, participant="ana", **hers) as ana,
-        connect(attorn.url, participant=bot, api_prefix=prefix, **login) as agent,
-        asyncio.timeout(30),
-    ):
-        await ana.tell(RegisterParticipant(participant_id=bot, kind="agent", display_name="Bot", sponsor="ana"))
-        await ana.tell(DefineWork(work_id="W-bot", title="Refund", accountable="ana"))
-        await ana.tell(DelegateWork(work_id="W-bot", delegate=bot, autonomy="act"))
-
-        async def answers() -> None:
-            waiting: Any = ()
-            while not waiting:
-                waiting = [
-                    each for each in (await ana.ask("inbox", who="ana")).get("waiting", ()) if each["work"] == "W-bot"
-                ]
-                await asyncio.sleep(0.05)
-            [asked] = waiting
-            await ana.tell(ProvideInput(work_id="W-bot", request_id=asked["id"], response="respond", answer="yes"))
-
-        async with asyncio.TaskGroup() as group, aclosing(Agent(agent).tasks()) as tasks:
-            group.create_task(answers())
-            async for task in tasks:
-                async with task:
-                    answer = await task.ask("ana", "Refund in full?")
-                    assert answer.answer == "yes"
-                    await task.hand_in()
-                break
-        operator = await as_("operator")
-        [done] = [each.event.data for each in await JetStreamLedger(operator.nc).read("work/W-bot")
-                  if isinstance(each.event.data, WorkExecuted)]  # fmt: skip
-        assert done.result == "completed"
-    assert refusals == []
-
-
 async def test_the_operator_reads_what_is_in_quarantine(attorn: Deployment, as_: Enter) -> None:
     billing = await as_("billing")
     assert isinstance(await billing.ask(subjects.fact("billing"), {"nothing": "of a fact"}), Problem)
@@ -492,6 +443,67 @@ async def test_on_call_gets_escalations_durably_and_nothing_else(attorn: Deploym
             assert info.num_pending == 0 and info.num_ack_pending == 0
             assert on_call.refusals == []
     assert heard == ["X-1", "X-2"]
+
+
+async def test_an_agent_takes_its_task_asks_is_answered_and_hands_in(
+    attorn: Deployment, as_: Enter, tmp_path: Path
+) -> None:
+    pytest.importorskip("nkeys")
+    script, bot = str(attorn.conf.parent / "consumer.py"), "refunds-bot"
+    await attorn.run("admin", script, f"agent-{bot}", DELEGATED)
+    # Made before escalations were waited for, and again since: it goes on where it is, and hears of more.
+    await attorn.run("admin", script, f"agent-{bot}-answers", f"{ANSWERED}.>")
+    await attorn.run("admin", script, f"agent-{bot}-answers", *HEARD)
+    seed = tmp_path / "refunds-bot.nk"
+    seed.write_text(AGENT[0])
+    refusals: list[str] = []
+
+    async def hear(error: Exception) -> None:
+        refusals.append(str(error))
+
+    login = {"nkeys_seed": str(seed), "inbox_prefix": f"_INBOX.{bot}", "error_cb": hear}
+    hers = {"user": "ana", "password": attorn.passwords["ana"], "inbox_prefix": "_INBOX.ana"}
+    prefix = "$JS.attorn.API"
+    async with (
+        connect(attorn.url, participant="ana", **hers) as ana,
+        connect(attorn.url, participant=bot, api_prefix=prefix, **login) as agent,
+        asyncio.timeout(30),
+    ):
+        await ana.tell(RegisterParticipant(participant_id=bot, kind="agent", display_name="Bot", sponsor="ana"))
+        await ana.tell(DefineWork(work_id="W-bot", title="Refund", accountable="ana"))
+        await ana.tell(DelegateWork(work_id="W-bot", delegate=bot, autonomy="act"))
+
+        async def answers() -> None:
+            waiting: Any = ()
+            while not waiting:
+                waiting = [
+                    each for each in (await ana.ask("inbox", who="ana")).get("waiting", ()) if each["work"] == "W-bot"
+                ]
+                await asyncio.sleep(0.05)
+            [asked] = waiting
+            await ana.tell(ProvideInput(work_id="W-bot", request_id=asked["id"], response="respond", answer="yes"))
+            raised: Any = ()
+            while not raised:
+                raised = (await ana.ask("escalations", work="W-bot")).get("escalations", ())
+                await asyncio.sleep(0.05)
+            id = raised[0]["escalation_id"]
+            await ana.tell(ResolveEscalation(work_id="W-bot", escalation_id=id, outcome="approved"))
+
+        async with asyncio.TaskGroup() as group, aclosing(Agent(agent).tasks()) as tasks:
+            group.create_task(answers())
+            async for task in tasks:
+                async with task:
+                    answer = await task.ask("ana", "Refund in full?")
+                    assert answer.answer == "yes"
+                    settled = await task.escalate("It is a large one.", "Refund it?", blocking=True)
+                    assert settled.outcome == "approved"
+                    await task.hand_in()
+                break
+        operator = await as_("operator")
+        [done] = [each.event.data for each in await JetStreamLedger(operator.nc).read("work/W-bot")
+                  if isinstance(each.event.data, WorkExecuted)]  # fmt: skip
+        assert done.result == "completed"
+    assert refusals == []
 
 
 @pytest.mark.parametrize("name", WORLD)

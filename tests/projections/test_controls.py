@@ -141,6 +141,8 @@ def test_the_holes_in_the_controls_of_a_process_are_named_and_counted() -> None:
                                                    retention=timedelta(days=365)))  # fmt: skip
     produced(story)
     story.tell("work/W-1", reviewed(), at=day(3))
+    # Of these two one is handed in, and one is open.
+    story.tell("work/W-2", WorkDefined(title="Another", accountable="ana", process=Pinned(id="refunds", version=2)))
     [found] = story.folded().ask("control_coverage", process="refunds", at=day(5)).processes
     assert (found.holes, found.covered, found.owner, found.ladder) == ((), 1.0, "ana", ("ben",))
     assert (found.looked_by, found.days_since, found.open) == ("ben", 2.0, 1)

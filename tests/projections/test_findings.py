@@ -1,19 +1,24 @@
 """Findings are the rules folded over the log; what people decide about them is kept; a rebuild finds the same."""
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 import msgspec
+import pytest
 
 from attorn.contracts.context import NoteAdded
 from attorn.contracts.envelope import Event
 from attorn.contracts.finding import FindingAccepted, FindingDismissed, FindingRemediated
+from attorn.contracts.ids import Pinned
+from attorn.contracts.process import ProcessPublished
 from attorn.contracts.refusal import Breach
 from attorn.contracts.work import WorkAssigned, WorkDefined
 from attorn.projections.directory import Directory
 from attorn.projections.findings import Findings
-from sample_story import Story
+from attorn.projections.store.sqlite import Snapshot
+from sample_story import Story, day
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -178,3 +183,83 @@ def test_rows_do_not_depend_on_how_the_log_came_in_pages() -> None:
     for n in range(20):
         told.tell(f"work/W-{n % 3}", DEFINED if n % 4 == 2 else WorkAssigned(executor=f"p-{n}"))
     assert len({told.folded(page).store.digest("findings") for page in (1, 7, 100)}) == 1
+
+
+def interleaved() -> Story:
+    """Three items and a claim take turns; each third event is a decision about what was found first."""
+    told = story()
+    told.people("ana")
+    told.tell("process/claims", ProcessPublished(version=1, owner="ana"))
+    for n in range(40):
+        match n % 8:
+            case 3:
+                told.tell("work/W-0", FindingDismissed(finding_id=f"hidden-work@{n // 2 + 3}"))
+            case 5:
+                told.tell("claim/k-1", NoteAdded(text="x"), id=f"same-{n // 16}", source="jira")
+            case 6:
+                told.tell("work/W-9", WorkDefined(title="x", accountable="ana", process=Pinned(id="claims", version=1)))
+            case 7:
+                told.tell("work/W-9", WorkAssigned(executor="cy"))
+            case rest:
+                told.tell(f"work/W-{n % 3}", WorkAssigned(executor="cy") if rest == 4 else NoteAdded(text="x"))
+    return told
+
+
+def newest_first(views: Any, limit: int, **asked: Any) -> list[tuple[str, str]]:
+    listed, after = list[Any](), ""
+    while after is not None:
+        page = views.ask("findings", newest_first=True, after=after, limit=limit, **asked)
+        listed += page.findings
+        after = page.next
+    assert len({(f.stream, f.id) for f in listed}) == len(listed)
+    assert [f.position for f in listed] == sorted((f.position for f in listed), reverse=True)
+    return sorted((f.id, f.status) for f in listed)
+
+
+@pytest.mark.parametrize("limit", [1, 3, 1_000])
+def test_the_newest_findings_come_first_and_none_is_missing_on_any_page(limit: int) -> None:
+    views = interleaved().folded()
+    everything = ids(views.ask("findings", limit=1_000).findings)
+    assert len(everything) > 25 and any(id.startswith("conflict") for id, _ in everything)
+    assert {status for _, status in everything} == {"open", "dismissed"}
+    assert newest_first(views, limit) == sorted(everything)
+    for asked in ({"status": "open"}, {"rule": "unregistered-actor"}, {"work": "W-0"}, {"stream": "claim/k-1"}):
+        narrowed = ids(views.ask("findings", limit=1_000, **asked).findings)
+        assert narrowed and newest_first(views, limit, **asked) == sorted(narrowed), asked
+
+
+def test_findings_are_narrowed_to_a_process_and_to_what_was_recorded_since() -> None:
+    told = interleaved()
+    views = told.folded()
+    everything = views.ask("findings", limit=1_000).findings
+    since = told.log[20].recorded_at
+    for first in (True, False):
+        later = views.ask("findings", since=since, newest_first=first, limit=1_000).findings
+        assert {f.id for f in later} == {f.id for f in everything if f.position >= told.log[20].position}
+        of = views.ask("findings", process="claims", newest_first=first, limit=1_000).findings
+        assert {f.stream for f in of} == {"work/W-9"} and {f.id for f in of} == {
+            f.id for f in everything if f.stream == "work/W-9"
+        }
+    counts = views.ask("finding_counts", process="claims", since=since)
+    both = [f for f in of if f.position >= told.log[20].position]
+    assert counts.found == len(both) > 0 and counts.found_by_rule == {"unregistered-actor": len(both)}
+    assert views.ask("finding_counts", since=day(999)).found == 0
+
+
+def test_the_newest_are_found_without_reading_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = story()
+    for n in range(3_000):
+        told.log.append(_at(n + 1, f"work/W-{n:04}", NoteAdded(text="x")))
+    views = told.folded()
+    read = Counter[str]()
+    select = Snapshot.select
+
+    def counting(self: Snapshot, row: Any, *arguments: Any) -> Any:
+        found = select(self, row, *arguments)
+        read[row.__module__] += len(found)
+        return found
+
+    monkeypatch.setattr(Snapshot, "select", counting)
+    page = views.ask("findings", newest_first=True, limit=10).findings
+    assert [f.position for f in page] == [*range(3_000, 2_990, -1)]
+    assert read["attorn.projections.findings"] < 1_200

@@ -31,7 +31,7 @@ def told() -> Story:
         DefineWork(work_id="W-2", title="Part", accountable="ben", parent_id="W-1"),
         DefineWork(work_id="W-3", title="Other", accountable="ben"),
         AddDependency(work_id="W-1", on="W-3"),
-        FailWork(work_id="W-2"),
+    ).given(FailWork(work_id="W-2"), by="ben").given(
         AcquireClaim(key="order/7", work_id="W-1"),
         AcquireClaim(key="order/8"),
         DeclareAbsence(participant_id="ana", from_=BEGIN, until=BEGIN.replace(year=2027), substitute="carla",
@@ -122,7 +122,7 @@ def test_what_another_version_has_kept_or_nobody_can_read_is_folded_anew(
     for bytes_ in torn:
         put(store, bytes_)
         fresh = Directory()
-        remembered.recall(store._database, fresh, store.position)
+        remembered.recall(store._database.fetch, fresh, store.position)
         assert fresh == Directory(), bytes_
     store.close()
 
@@ -153,7 +153,7 @@ def test_what_was_kept_before_there_were_digests_is_folded_anew_and_kept_as_it_i
         cursor.execute("CREATE TABLE remembered (version INTEGER, position INTEGER, body BLOB)")
         cursor.execute("INSERT INTO remembered VALUES (?, 1, ?)", (remembered.VERSION, b""))
     fresh = Directory()
-    remembered.recall(store._database, fresh, store.position)
+    remembered.recall(store._database.fetch, fresh, store.position)
     assert fresh == Directory()
     store.close()
     store, directory = opened(tmp_path / "views")

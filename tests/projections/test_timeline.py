@@ -10,7 +10,7 @@ from attorn.contracts import codec
 from attorn.contracts.context import NoteAdded
 from attorn.contracts.envelope import Recorded
 from attorn.contracts.examples import EVENT_EXAMPLES as EXAMPLES
-from attorn.contracts.execution import ExecutionInputRequired, ExecutionStarted
+from attorn.contracts.execution import ExecutionInputRequired, ExecutionStarted, WorkExecuted
 from attorn.contracts.messages import EVENTS
 from attorn.contracts.participant import ParticipantRegistered
 from attorn.contracts.work import WorkAssigned, WorkDefined
@@ -128,6 +128,8 @@ def test_where_an_event_leads_by_itself_is_where_the_state_machine_leads_it() ->
             if detail:
                 payload = msgspec.structs.replace(payload, **{field: detail})
             starts = [Lifecycle()] if event is WorkDefined else before
+            if event is WorkExecuted:
+                starts = before[:-1]  # of what has ended nothing is executed any more
             assert {step(life, payload).after.state for life in starts} == {state}, event
 
 

@@ -175,8 +175,7 @@ class Model:
         """Whether it is for a system to say this; a ledger here always has a custodian."""
         if kind not in ("participant", "process", "policy", "source"):
             return True
-        family = type(event.data).__module__.rpartition(".")[2]
-        if family != "finding" and {"service_review": "process"}.get(family, family) != kind:
+        if _is_misplaced(kind, event):
             return False
         if event.authtype != "system" or not self.custodians:
             return True
@@ -195,7 +194,9 @@ class Model:
         """What this event breaks: a sentence, and the rules of which one at least must have been found."""
         event, data = recorded.event, recorded.event.data
         kind, _, id = recorded.stream.partition("/")
-        if not self.counts(kind, event):
+        if _is_misplaced(kind, event):
+            yield f"{type(data).__name__} is not about what {recorded.stream} is about", {"misplaced-event"}
+        elif not self.counts(kind, event):
             yield f"{event.authid} was not given the word for {recorded.stream}", {"source-authority"}
         if kind == "participant":
             yield from self._of_people(id, event)
@@ -533,6 +534,15 @@ def _beyond(child: delegation.WorkDelegated, parent: Mandate) -> Iterator[str]:
         allowed = child.budget.actions if child.budget is not None else None
         if allowed is None or allowed > terms.budget.actions:
             yield "actions"
+
+
+def _is_misplaced(kind: str, event: Event) -> bool:
+    """Whether what is said here belongs in a stream of another kind; decisions about findings belong everywhere."""
+    family = type(event.data).__module__.rpartition(".")[2]
+    if family == "finding" or (family, kind) == ("claim", "work"):
+        return False
+    home = {"service_review": "process", "checkpoint": "ledger"}.get(family, family)
+    return (home if home in subjects.KINDS else "work") != kind
 
 
 def _counts(stream: str, acquired: claim.ClaimAcquired) -> bool:

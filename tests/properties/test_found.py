@@ -43,7 +43,7 @@ def test_an_agent_that_is_suspended_moves_no_work_that_it_was_entrusted_with() -
     story = Story().given(DefineWork(work_id="W-1", title="Refund", accountable="ana"))
     story.given(DelegateWork(work_id="W-1", delegation_id="D-1", delegate="bot", autonomy="act"))
     story.given(SuspendParticipant(participant_id="bot"), by="root")
-    story.when(CancelWork(work_id="W-1"), by="bot").refused_only("delegation-violated")
+    story.when(CancelWork(work_id="W-1"), by="bot").refused_only("actor-suspended")
 
     story.given(ResumeParticipant(participant_id="bot"), by="root")
     assert story.when(CancelWork(work_id="W-1"), by="bot").receipt is not None

@@ -96,6 +96,7 @@ async def test_every_contributor_is_listed_with_event_ids_and_all_outputs_are_co
     assert by["bot"].outputs == ("o-0", "o-1", "o-2")
 
 
+@pytest.mark.requirement("000-15")
 async def test_owned_executed_and_shared_are_three_things_and_only_a_human_answers(attorn: Services) -> None:
     await attorn.done(
         "root", "participant.register", {"participant_id": "crew", "kind": "team", "display_name": "Crew"}
@@ -103,6 +104,10 @@ async def test_owned_executed_and_shared_are_three_things_and_only_a_human_answe
     for wrong in ("bot", "crew", "nobody"):
         answer = await attorn.command("ana", "work.define", {"work_id": "V-2", "title": "Refund", "accountable": wrong})
         assert isinstance(answer, Problem) and answer.status == 422, answer
+    for nobody in ({}, {"accountable": None}):
+        answer = await attorn.command("ana", "work.define", {"work_id": "V-2", "title": "Refund", **nobody})
+        assert isinstance(answer, Problem) and answer.status == 422, answer
+        assert [(each.rule, each.field) for each in answer.rules] == [("accountability-defaulted", "data.accountable")]
     w = await carried_out(attorn, "V-2", "bot")
     gone = await attorn.command("root", "participant.deactivate", {"participant_id": "ana"})
     assert isinstance(gone, Problem) and gone.status == 409, gone

@@ -134,7 +134,8 @@ async def test_whatever_is_red_can_be_acted_on_where_it_is_seen_and_the_view_tel
                   context=context)  # fmt: skip
     await at.done("vbot", "work.execute", work_id="V-red-3", execution_id="x-1", result="completed",
                   outputs=[{"output_id": "o-1", "dig": DIG}])  # fmt: skip
-    await at.done("vera", "deadline.set", work_id="V-red-4", new="2026-01-01T00:00:00Z")
+    due = datetime.now(UTC) + timedelta(seconds=1)
+    await at.done("vera", "deadline.set", work_id="V-red-4", new=due.isoformat())
     changes: dict[str, list[dict[str, Any]]] = {}
 
     async def heard(message: Any) -> None:
@@ -153,6 +154,7 @@ async def test_whatever_is_red_can_be_acted_on_where_it_is_seen_and_the_view_tel
                                             "verdict": "approved"}),
         "V-red-4": ("vera", "deadline.set", {"new": "2099-01-01T00:00:00Z"}),
     }  # fmt: skip
+    await asyncio.sleep(max(0, (due - datetime.now(UTC)).total_seconds()))
     overdue = await at.ask("board", overdue_at=datetime.now(UTC).isoformat(), accountable="vera")
     assert "V-red-4" in {item["work"] for item in overdue["items"]}
     for work, (who, verb, body) in answers.items():

@@ -246,7 +246,7 @@ async def test_submitted_verified_and_completed_are_three_things_and_each_criter
     attorn: Services,
 ) -> None:
     criteria = [{"id": "amount", "text": "The amount is right"}, {"id": "tone", "text": "The tone is kind"}]
-    w = await define(attorn, "V-1", acceptance_criteria=criteria)
+    w = await define(attorn, "V-1", acceptance_criteria=criteria, contributors=["ben"])
     await attorn.done("ana", "execution.start", w)
     await attorn.done("ana", "work.submit", w)
     await refused(attorn, "ana", "work.complete", w, "criteria-open")

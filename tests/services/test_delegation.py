@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from attorn.contracts.accountability import AccountabilityOffered, OfferAccountability
+from attorn.contracts.context import AddNote
 from attorn.contracts.delegation import (
     AcceptDelegation,
     Budget,
@@ -51,9 +53,11 @@ from attorn.contracts.execution import (
     StartExecution,
     WorkExecuted,
 )
+from attorn.contracts.handover import AcceptHandover, HandoverOffered, OfferHandover
 from attorn.contracts.ids import Money
 from attorn.contracts.output import Output, OutputReleased, ReleaseOutput
 from attorn.contracts.participant import (
+    AddTeamMember,
     DeactivateParticipant,
     ParticipantSuspended,
     ResumeParticipant,
@@ -70,6 +74,7 @@ from attorn.contracts.work import (
     FailWork,
     SupersedeWork,
     VerifyWork,
+    WorkAssigned,
     WorkSubmitted,
 )
 from attorn.projections import bounds
@@ -207,6 +212,33 @@ def test_what_is_within_it_is_recorded(terms: dict[str, Any], action: RecordActi
     running(**terms).when(action, by="bot").then(ExecutionActionRecorded)
 
 
+def test_what_would_be_over_before_it_is_given_is_not_given() -> None:
+    past = BEGIN - HOUR
+    asked = entrusted().when(DelegateWork(**W, delegation_id="D-2", delegate="bot", valid_until=past))
+    asked.refused_only("deadline-past")
+    assert [breach.field for breach in asked.breaches] == ["data.valid_until"]
+    told = WorkDelegated(delegation_id="D-2", delegator="ana", delegate="bot", valid_until=past)
+    entrusted().fact(told).finds_only("deadline-past")
+    entrusted().fact(told, at=past - HOUR).finds_nothing()
+    narrow = NarrowDelegation(**W, delegation_id="D-1", valid_until=past)
+    entrusted().when(narrow).refused_only("deadline-past")
+    entrusted().fact(DelegationNarrowed(delegation_id="D-1", by="ana", valid_until=past)).finds_only("deadline-past")
+
+
+def test_a_team_is_nobody_who_acts_so_one_of_it_is_entrusted_or_it_is_assigned_the_work() -> None:
+    story = entrusted().given(
+        AddTeamMember(team_id="crew", member="ben"), AddTeamMember(team_id="crew", member="carla")
+    )
+    asked = story.when(DelegateWork(**W, delegate="crew"))
+    asked.refused_only("delegation-chain")
+    assert "delegate to one of it (ben, carla), or assign the work to crew" in asked.breaches[0].detail
+    told = WorkDelegated(delegation_id="D-2", delegator="ana", delegate="crew")
+    story.fact(told).finds_only("delegation-chain")
+    # What a team is assigned, a member begins with.
+    story.when(AssignWork(**W, executor="crew")).then(WorkAssigned)
+    story.when(StartExecution(**W, execution_id="E-1"), by="ben").then(ExecutionStarted)
+
+
 def test_it_is_over_when_its_time_is() -> None:
     story = running(valid_from=BEGIN, valid_until=BEGIN + HOUR)
     story.when(act(), by="bot").then(ExecutionActionRecorded)
@@ -238,7 +270,43 @@ def test_what_was_expected_is_handed_in() -> None:
 
 def test_an_agent_that_is_suspended_does_nothing_under_it() -> None:
     story = running().given(ParticipantSuspended(), on="participant/bot")
-    story.when(act(), by="bot").refused_only("delegation-violated")
+    story.when(act(), by="bot").refused_only("actor-suspended")
+    # Nor does anybody else, in its name.
+    story.when(act(), by="ana").refused_only("delegation-violated")
+
+
+def test_who_is_suspended_takes_nothing_on_and_is_given_nothing() -> None:
+    story = entrusted().given(OfferHandover(**W, handover_id="H-1", to="ben"), by="ana")
+    story.given(SuspendParticipant(participant_id="bot"), SuspendParticipant(participant_id="ben"))
+    story.when(AcceptDelegation(**W, delegation_id="D-1"), by="bot").refused_only("actor-suspended")
+    story.fact(DelegationAccepted(delegation_id="D-1", by="bot")).finds_only("actor-suspended")
+    story.when(AddNote(**W, text="hm"), by="bot").refused_only("actor-suspended")
+    story.when(AcceptHandover(**W, handover_id="H-1"), by="ben").refused("actor-suspended")
+    named = {"from_": "ana", "to": "ben"}
+    told = WorkDelegated(delegation_id="D-3", delegator="ana", delegate="bot")
+    for command, fact, field in (
+        (DelegateWork(**W, delegate="bot"), told, "data.delegate"),
+        (AssignWork(**W, executor="bot"), WorkAssigned(executor="bot"), "data.executor"),
+        (OfferHandover(**W, to="ben"), HandoverOffered(handover_id="H-2", **named), "data.to"),
+        (OfferAccountability(**W, to="ben"), AccountabilityOffered(**named), "data.to"),
+        (DefineWork(work_id="W-2", title="Refund", accountable="ben"), None, "data.accountable"),
+    ):
+        asked = story.when(command)
+        asked.refused_only("actor-suspended")
+        [breach] = asked.breaches
+        assert breach.field == field and "resume them first" in breach.detail
+        if fact is not None:
+            story.fact(fact).finds("actor-suspended")
+
+
+def test_who_is_suspended_may_stop_and_ask_for_help() -> None:
+    story = running(escalate_when=('result.result == "failed"',))
+    story.given(SuspendParticipant(participant_id="bot"))
+    story.when(ExecuteWork(**W, execution_id="E-1", result="completed"), by="bot").refused_only("actor-suspended")
+    help_ = EscalationContext(summary="I was stopped", question="What now?")
+    story.when(EscalateWork(**W, reason="exception", context=help_), by="bot").then(WorkEscalated, EscalationNotified)
+    failed = ExecuteWork(**W, execution_id="E-1", result="failed", error_class="stopped")
+    story.when(failed, by="bot").then(WorkExecuted, WorkEscalated, EscalationNotified)
 
 
 def test_a_suspension_that_names_a_process_stops_the_delegations_in_it_and_no_others() -> None:
@@ -250,7 +318,7 @@ def test_a_suspension_that_names_a_process_stops_the_delegations_in_it_and_no_ot
         SuspendParticipant(participant_id="bot", scope="process/refunds"),
     )
     story.when(act(), by="bot").then(ExecutionActionRecorded)
-    story.when(StartExecution(work_id="W-2", execution_id="E-2"), by="bot").refused_only("delegation-violated")
+    story.when(StartExecution(work_id="W-2", execution_id="E-2"), by="bot").refused_only("actor-suspended")
     started = ExecutionStarted(execution_id="E-2", executor="bot", process_version=1)
     story.fact(started, on="work/W-2").finds_only("delegation-violated")
     story.given(ResumeParticipant(participant_id="bot"))
@@ -645,8 +713,9 @@ def test_a_condition_that_is_not_met_is_refused_and_found_by_its_id() -> None:
 def test_a_condition_that_cannot_be_evaluated_is_not_met() -> None:
     story = running(conditions=(Condition(id="small", expr=SMALL),))
     [breach] = story.when(act("pay"), by="bot").breaches
-    assert "small" in breach.detail
-    assert "cannot be evaluated" in breach.detail
+    assert breach.detail == "condition small of D-1 is not met: action.amount is not known here"
+    told = story.fact(ExecutionActionRecorded(execution_id="E-1", action_id="A-1", tool="pay"))
+    told.finds_only("delegation-violated")
 
 
 def test_a_condition_that_flags_holds_nothing_up() -> None:
@@ -711,6 +780,35 @@ def test_a_condition_that_is_none_is_not_granted(terms: dict[str, Any]) -> None:
 # ---- when they have to ask
 
 
+def test_who_failed_need_not_say_how_sure_they_are_of_it() -> None:
+    for expression in ("result.confidence < 0.7", "0.7 > result.confidence"):
+        failed = ExecuteWork(**W, execution_id="E-1", result="failed", error_class="budget")
+        running(escalate_when=(expression,)).when(failed, by="bot").then(WorkExecuted)
+        told = running(escalate_when=(expression,)).fact(WorkExecuted(execution_id="E-1", result="failed"))
+        told.finds_nothing().fact(ExecutionStarted(execution_id="E-2", executor="bot"), id="again").finds_nothing()
+        unsure = ExecuteWork(**W, execution_id="E-1", result="failed", confidence=0.1)
+        running(escalate_when=(expression,)).when(unsure, by="bot").then(
+            WorkExecuted, WorkEscalated, EscalationNotified
+        )
+    when = ('result.result == "failed" || result.confidence < 0.7',)
+    running(escalate_when=when).when(failed, by="bot").then(WorkExecuted, WorkEscalated, EscalationNotified)
+
+
+def test_who_completed_and_does_not_say_how_sure_they_are_is_asked_and_not_for_being_unsure() -> None:
+    story = running(escalate_when=("result.confidence < 0.7",))
+    done = ExecuteWork(**W, execution_id="E-1", result="completed")
+    story.when(done, by="bot").then(WorkExecuted, WorkEscalated, EscalationNotified)
+    raised = story.log()[-2].event.data
+    assert raised.reason == "policy_required"
+    assert "result.confidence < 0.7 cannot be told: result.confidence is not known here" in raised.context.summary
+
+
+def test_a_condition_is_not_held_against_what_came_of_nothing() -> None:
+    sure = (Condition(id="sure", expr="result.confidence >= 0.7", on_violation="escalate"),)
+    failed = ExecuteWork(**W, execution_id="E-1", result="failed")
+    running(conditions=sure).when(failed, by="bot").then(WorkExecuted)
+
+
 def test_little_confidence_is_escalated_with_the_result() -> None:
     story = running(escalate_when=("result.confidence < 0.7",))
     done = ExecuteWork(**W, execution_id="E-1", result="completed", confidence=0.5)
@@ -746,7 +844,7 @@ def test_who_had_to_ask_and_did_not_is_found() -> None:
     # Nothing waits for that; whoever looks at the findings does.
     for command in (ReleaseOutput(**W, output_id="O-1"), VerifyWork(**W), CompleteWork(**W)):
         story.given(command)
-        assert story.findings()[story.log()[-1].position] == {"escalation-due"}
+        assert story.findings().get(story.log()[-1].position) == {"escalation-due"}
 
 
 def test_what_is_handed_in_although_somebody_had_to_be_asked_is_found_as_well() -> None:

@@ -18,6 +18,7 @@ from attorn.contracts.policy import EscalationRules, PolicyRules, PublishPolicy
 from attorn.contracts.process import PublishProcess, Raci, Step
 from attorn.contracts.work import (
     AssignWork,
+    Change,
     ClarifyWork,
     DeclineWork,
     DefineWork,
@@ -31,7 +32,9 @@ from attorn.contracts.work import (
     SuspendWork,
     UnassignWork,
     WorkAssigned,
+    WorkClarified,
     WorkDeclined,
+    WorkDefined,
     WorkReadied,
     WorkReprioritized,
     WorkResumed,
@@ -43,6 +46,7 @@ from attorn.projections.stack import stack
 from story import BEGIN, CAST, Story
 
 W: Final = {"work_id": "W-1"}
+DUE: Final = BEGIN + timedelta(days=3)
 DEFINE: Final = DefineWork(**W, title="Refund", accountable="ana")
 
 
@@ -91,13 +95,13 @@ def test_what_is_done_once_more_was_ready_before() -> None:
 
 
 def test_what_the_definition_answers_need_not_be_said_again_but_somebody_says_that_it_is_ready() -> None:
-    story = demanding("why", "due_at", purpose=Purpose(why="The customer waits"), due_at=BEGIN)
+    story = demanding("why", "due_at", purpose=Purpose(why="The customer waits"), due_at=DUE)
     story.when(StartExecution(**W)).refused_only("not-ready")
     story.given(ReadyWork(**W)).when(StartExecution(**W)).then(ExecutionStarted)
 
 
 def test_what_is_taken_away_afterwards_is_missing_again() -> None:
-    story = demanding("due_at", due_at=BEGIN).given(ReadyWork(**W), ClarifyWork(**W, changes={"due_at": None}))
+    story = demanding("due_at", due_at=DUE).given(ReadyWork(**W), ClarifyWork(**W, changes={"due_at": None}))
     story.when(StartExecution(**W)).refused_only("not-ready")
 
 
@@ -218,12 +222,31 @@ def test_a_new_priority_says_what_it_was() -> None:
 
 
 def test_a_deadline_is_set_changed_and_taken_away() -> None:
-    story, later = defined(), BEGIN + timedelta(days=2)
-    story.when(SetDeadline(**W, new=BEGIN)).then(DeadlineSet(new=BEGIN))
-    story.when(SetDeadline(**W, new=later)).then(DeadlineSet(old=BEGIN, new=later))
-    story.when(SetDeadline(**W, kind="start", new=BEGIN)).then(DeadlineSet(kind="start", new=BEGIN))
+    story, later = defined(), DUE + timedelta(days=2)
+    story.when(SetDeadline(**W, new=DUE)).then(DeadlineSet(new=DUE))
+    story.when(SetDeadline(**W, new=later)).then(DeadlineSet(old=DUE, new=later))
+    story.when(SetDeadline(**W, kind="start", new=DUE)).then(DeadlineSet(kind="start", new=DUE))
     story.when(SetDeadline(**W)).then(DeadlineSet(old=later))
-    assert (story.state().definition.due_at, story.state().definition.start_by) == (None, BEGIN)
+    assert (story.state().definition.due_at, story.state().definition.start_by) == (None, DUE)
+
+
+def test_what_is_due_is_due_after_it_is_said() -> None:
+    past = BEGIN - timedelta(days=20)
+    for field in ("due_at", "start_by"):
+        late = DefineWork(work_id="W-2", title="Refund", accountable="ana", **{field: past})
+        asked = Story().when(late)
+        asked.refused_only("deadline-past")
+        assert [breach.field for breach in asked.breaches] == [f"data.{field}"]
+        Story().fact(WorkDefined(title="Refund", accountable="ana", **{field: past})).finds_only("deadline-past")
+        defined().when(ClarifyWork(**W, changes={field: past.isoformat()})).refused_only("deadline-past")
+        change = {field: Change(new=past.isoformat())}
+        defined().fact(WorkClarified(changes=change)).finds_only("deadline-past")
+        defined().fact(WorkClarified(changes={field: Change(new="soon")})).finds_nothing()
+    story = defined()
+    story.when(SetDeadline(**W, new=past)).refused_only("deadline-past")
+    story.fact(DeadlineSet(new=past)).finds_only("deadline-past")
+    # What is told late was ahead when it happened.
+    story.fact(DeadlineSet(new=past), at=past - timedelta(days=1)).finds_nothing()
 
 
 def test_work_rests_and_goes_on_where_it_was() -> None:

@@ -282,8 +282,9 @@ def test_the_word_for_one_kind_of_stream_is_not_the_word_for_what_belongs_in_ano
     for kind in kinds:
         body = codec.encode(codec.event(payload, id=f"e-{kind}", source="/m", subject=f"{kind}/ben", time=story.now))
         [receipt] = at_once(record(story.streams, [Fact(event=door.fact(body), body=body, source="mallory")]))
-        assert isinstance(receipt, Receipt) and "source-authority" in {breach.rule for breach in receipt.warnings}
-        assert "source-authority" in story.findings()[receipt.position]
+        assert isinstance(receipt, Receipt)
+        assert {breach.rule for breach in receipt.warnings} == {"misplaced-event"}
+        assert story.findings()[receipt.position] == {"misplaced-event"}
         story.state(f"{kind}/ben")
     assert _known(story.people()) == before == _known(story.directory.view)
 
@@ -298,9 +299,9 @@ def _known(people: Directory) -> Any:
 def test_no_source_gives_itself_more_of_the_word_or_a_role_in_a_stream_that_is_not_for_it() -> None:
     story = Story()
     story.given(RegisterSource(source_id="rules", uri="/rules", custodian="ana", speaks_of=("policy",)), by="root")
-    story.fact(RoleGranted(role="admin"), on="policy/ben", source="rules").finds_only("source-authority")
+    story.fact(RoleGranted(role="admin"), on="policy/ben", source="rules").finds_only("misplaced-event")
     word = SourceRegistered(uri="/rules", custodian="ana", speaks_of=("participant", "process", "policy"))
-    story.fact(word, on="policy/rules", source="rules").finds_only("source-authority")
+    story.fact(word, on="policy/rules", source="rules").finds_only("misplaced-event")
     story.fact(ParticipantUpdated(org_unit="Store"), on="participant/ben", source="rules").finds_only(
         "source-authority"
     )
@@ -314,7 +315,7 @@ def test_no_source_gives_itself_more_of_the_word_or_a_role_in_a_stream_that_is_n
     )  # fmt: skip
     with pytest.raises(Refused) as refused:
         at_once(transact(story.streams, asked, lambda *_: [RoleGranted(role="admin")]))
-    assert [(breach.rule, breach.field) for breach in refused.value.breaches] == [("source-authority", "subject")]
+    assert [(breach.rule, breach.field) for breach in refused.value.breaches] == [("misplaced-event", "subject")]
 
 
 def test_what_is_in_a_stream_of_another_kind_counts_for_nothing_whoever_said_it() -> None:
@@ -625,6 +626,21 @@ def test_whoever_comes_back_early_is_here_again_and_keeps_the_holiday_ahead() ->
 )
 def test_an_absence_has_an_end_and_a_person_who_stands_in(absence: DeclareAbsence) -> None:
     Story().when(absence).refused_only("absence-covered")
+
+
+def test_of_two_absences_at_one_time_each_covers_something_else() -> None:
+    story = Story().given(away(covers=("review",)))
+    asked = story.when(away(substitute="carla", until=BEGIN + 2 * WEEK, covers=("review", "escalation")))
+    asked.refused_only("absence-covered")
+    [breach] = asked.breaches
+    assert breach.field == "data.from" and "ben stands in for review; end that first" in breach.detail
+    told = AbsenceDeclared(from_=BEGIN, until=BEGIN + WEEK, substitute="carla", covers=("review",))
+    story.fact(told, on="participant/ana").finds("absence-covered")
+    story = Story().given(away(covers=("review",)))
+    story.when(away(substitute="carla", covers=("escalation",))).then(AbsenceDeclared)
+    story.when(away(from_=BEGIN + 2 * WEEK, until=BEGIN + 3 * WEEK, covers=("review",))).then(AbsenceDeclared)
+    story.given(EndAbsence(participant_id="ana"))
+    story.when(away(substitute="carla", covers=("review",))).then(AbsenceDeclared)
 
 
 def test_an_absence_that_nobody_covers_is_a_finding() -> None:

@@ -583,7 +583,7 @@ async def test_of_very_many_changes_it_is_only_said_that_there_are_many(fresh_na
     [
         ("kinds", b"{", "400", "not JSON"),
         ("kinds", b'{"typ": "all"}', "400", "typ: is not a field"),
-        ("kinds", b'{"type": 7}', "400", "type: Expected `str`, got `int`"),
+        ("kinds", b'{"type": 7}', "400", "type: is a string, not an integer"),
         ("kinds", b'{"type": "all", "type": "all"}', "400", "stands twice"),
         ("kinds", b'{"wait_for": -1}', "400", "wait_for"),
         ("kinds", b'{"wait_for": 999}', "503", "at position 100, and not yet at 999; ask again"),

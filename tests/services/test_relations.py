@@ -45,7 +45,7 @@ def cancelled(*works: str) -> Story:
     """Carla answered for them, until they were cancelled."""
     story = Story()
     for work in works:
-        story.given(DefineWork(work_id=work, title="Refund", accountable="carla"), CancelWork(work_id=work))
+        story.given(DefineWork(work_id=work, title="Refund", accountable="carla"), CancelWork(work_id=work), by="carla")
     return story
 
 

@@ -16,7 +16,15 @@ from attorn.contracts.output import (
     ReleaseOutput,
     WithdrawOutput,
 )
-from attorn.contracts.participant import Capacity, ParticipantRegistered, RegisterParticipant, RoleRevoked
+from attorn.contracts.participant import (
+    AddTeamMember,
+    Capacity,
+    DeactivateParticipant,
+    ParticipantRegistered,
+    RegisterParticipant,
+    RoleRevoked,
+    SuspendParticipant,
+)
 from attorn.contracts.policy import AuthorityRules, PolicyRules, PublishPolicy, ReviewRules
 from attorn.contracts.process import PublishProcess
 from attorn.contracts.review import (
@@ -45,12 +53,15 @@ from attorn.contracts.work import (
     VerifyWork,
     WorkCompleted,
 )
+from attorn.services.rulebook import RULES
+from sample_story import Told
 from story import Story
 
 W: Final = {"work_id": "W-1"}
 DIG: Final = "sha256:" + "a" * 64
 NEW: Final = "sha256:" + "b" * 64
 CHECK: Final = Pinned(id="check", version=1)
+OTHERS: Final = ("dan", "dora", "eve")
 
 
 def in_review(**rules: Any) -> Story:
@@ -109,6 +120,87 @@ def test_where_the_policy_says_who_is_asked_nobody_else_judges() -> None:
     in_review(candidates=("ben",)).when(judge(), by="ben").then(WorkReviewed)
     # Who owns the process may step in.
     in_review(candidates=("ben",)).when(judge(), by="carla").then(WorkReviewed)
+
+
+class TestATeam:
+    """Candidates that are a team, or a role: its members are asked, and nobody else; and never anybody."""
+
+    def story(self, *members: str, **rules: Any) -> Story:
+        """crew is made of `members`, dora is in no team, and bot made O-1; W-1 is ana's, and carla's process."""
+        people = [RegisterParticipant(participant_id=id, kind="human", display_name=id.title()) for id in OTHERS]
+        people += [RegisterParticipant(participant_id="night", kind="team", display_name="Night")]
+        made = [AddTeamMember(team_id="crew", member=id) for id in members]
+        policy = PublishPolicy(
+            policy_id="check", kind="review",
+            rules=PolicyRules(review=ReviewRules(**{"candidates": ("crew",)} | rules)),
+        )  # fmt: skip
+        return Story().given(
+            *people, *made, policy, PublishProcess(process_id="refunds", owner="carla", review_policy="check"),
+            DefineWork(**W, title="Refund", accountable="ana", process="refunds"),
+        )  # fmt: skip
+
+    def handed_in(self, story: Story, by: str = "bot") -> ReviewRequested:
+        if by == "bot":
+            story.given(DelegateWork(**W, delegation_id="D-1", delegate="bot", autonomy="act"))
+        story.given(StartExecution(**W, execution_id="E-1", executor=by), hand_in("E-1", DIG), by=by)
+        request: ReviewRequested = story.state().reviews["E-1-R1"].request
+        return request
+
+    def test_its_members_are_asked_and_who_is_none_of_them_is_refused(self) -> None:
+        story = self.story("ben", "dan", "bot")
+        assert self.handed_in(story).candidates == ("ben", "dan")
+        story.when(judge(), by="dora").refused_only("reviewer-excluded")
+        story.when(CLAIM, by="dora").refused_only("reviewer-excluded")
+        story.fact(judged("dora")).finds_only("reviewer-excluded")
+        self.handed_in(story := self.story("ben", "dan"))
+        story.when(judge(), by="dan").then(WorkReviewed)
+
+    def test_a_team_of_teams_without_who_left_and_without_who_made_it(self) -> None:
+        story = self.story("ben", "night", "dora")
+        story.given(AddTeamMember(team_id="night", member="dan"), AddTeamMember(team_id="night", member="eve"))
+        story.given(DeactivateParticipant(participant_id="dora", reason="moved", successor="ana"))
+        assert self.handed_in(story, by="ben").candidates == ("dan", "eve")
+
+    def test_where_too_few_of_those_who_are_named_are_left_who_has_authority_is_asked_as_well(self) -> None:
+        story = self.story("ben")
+        assert self.handed_in(story, by="ben").candidates == ("ana",)
+        story.when(judge(), by="dora").refused_only("reviewer-excluded")
+        story = self.story("ben", "dan", reviewers_required=2)
+        assert self.handed_in(story, by="ben").candidates == ("dan", "ana")
+        story = self.story("ben", excluded=("ana", "carla", "root"))
+        assert self.handed_in(story, by="ben").candidates == ("ana", "carla", "root")
+        story.when(judge(), by="ana").refused_only("reviewer-excluded")
+        story.when(WAIVE, by="carla").then(WorkReviewed)
+
+    def test_who_is_suspended_is_asked_only_where_nobody_else_is(self) -> None:
+        story = self.story("ben", "dan").given(SuspendParticipant(participant_id="ben"))
+        assert self.handed_in(story).candidates == ("dan",)
+
+    def test_a_request_that_names_nobody_asks_those_whom_the_policy_names(self) -> None:
+        story = self.story("ben", "dan")
+        self.handed_in(story)
+        story.fact(ReviewRequested(review_id="R-2", output_id="O-1", output_dig=DIG, policy=CHECK)).finds_nothing()
+        story.when(judge(review="R-2"), by="dora").refused_only("reviewer-excluded")
+        story.when(judge(review="R-2"), by="dan").then(WorkReviewed)
+
+    def test_a_request_asks_nobody_whom_the_policy_does_not(self) -> None:
+        story = self.story("ben", "dan")
+        self.handed_in(story)
+        ask = {"review_id": "R-2", "output_id": "O-1", "output_dig": DIG}
+        story.when(RequestReview(**W, **ask, candidates=("dora",)), by="bot").refused_only("review-policy")
+        story.when(RequestReview(**W, **ask, candidates=("dan",)), by="bot").then(ReviewRequested)
+        told = ReviewRequested(**ask | {"review_id": "R-3"}, policy=CHECK, candidates=("dora",))
+        story.fact(told).finds_only("review-policy")
+        told = ReviewRequested(**ask | {"review_id": "R-4"}, policy=CHECK, candidates=("crew",))
+        story.fact(told).finds_nothing().when(judge(review="R-4"), by="dan").then(WorkReviewed)
+
+    def test_its_members_have_it_in_their_inboxes(self) -> None:
+        story = self.story("ben", "dan")
+        self.handed_in(story)
+        story.fact(ReviewRequested(review_id="R-2", output_id="O-1", output_dig=DIG, candidates=("crew",)))
+        told = Told(story.log(), RULES, 1_000)
+        for who, waiting in (("ben", {"E-1-R1", "R-2"}), ("dan", {"E-1-R1", "R-2"}), ("dora", set()), ("ana", set())):
+            assert {each.id for each in told.ask("inbox", who=who, kind="review").waiting} == waiting
 
 
 def test_as_many_as_the_policy_wants_have_to_approve() -> None:

@@ -10,6 +10,7 @@ import pytest
 from attorn.contracts.accountability import AccountabilityTransferred, TransferAccountability
 from attorn.contracts.claim import AcquireClaim, ClaimAcquired, ClaimReleased, ReleaseClaim
 from attorn.contracts.context import NoteAdded
+from attorn.contracts.deadline import DeadlineSet, SetDeadline
 from attorn.contracts.decision import (
     AnswerRecommendation,
     DecisionMade,
@@ -84,6 +85,7 @@ from attorn.contracts.source import RegisterSource, SourceRegistered
 from attorn.contracts.work import (
     AcceptanceCriterion,
     AssignWork,
+    CancelWork,
     CompleteWork,
     CriterionVerdict,
     DeclineWork,
@@ -93,6 +95,7 @@ from attorn.contracts.work import (
     SubmitWork,
     VerifyWork,
     WorkAssigned,
+    WorkCancelled,
     WorkCompleted,
     WorkDeclined,
     WorkDefined,
@@ -330,6 +333,17 @@ BROKEN: Final[dict[str, Broken]] = {
         DeclineWork(work_id="W-1"),
         WorkDeclined(executor="carla"),
         by="carla",
+    ),
+    "work-authority": Broken(
+        defined,
+        CancelWork(work_id="W-1", reason="no longer"),
+        WorkCancelled(by="ben", reason="no longer"),
+        by="ben",
+    ),
+    "deadline-past": Broken(
+        defined,
+        SetDeadline(work_id="W-1", new=BEGIN),
+        DeadlineSet(new=BEGIN),
     ),
     "handover-open": Broken(
         lambda: defined()
@@ -586,6 +600,7 @@ DECIDED_BY_THE_SERVICE: Final = {
     "reviewer-overload": "work is handed in however busy its reviewers are; that they are is found, and refused nobody",
     "review-sampling": "the service draws, with a seed of its own; a command cannot say one",
     "resolver-missing": "who asks is who settles it; a command cannot leave that out",
+    "misplaced-event": "the service puts what it records into the stream that it is about",
     "version-increasing": "the service counts the versions; a command cannot say one",
     "conflict": "the id of a command is recognised, and asking again is answered; other bytes exist for facts only",
 }
@@ -696,6 +711,6 @@ def test_a_criterion_for_a_person_is_not_judged_by_an_agent() -> None:
 
     story.when(VerifyWork(work_id="W-1", criteria=(verdict,)), by="bot").refused_only("criteria-open")
     story.when(
-        VerifyWork(work_id="W-1", criteria=(msgspec.structs.replace(verdict, by="ana"),)), by="ben"
+        VerifyWork(work_id="W-1", criteria=(msgspec.structs.replace(verdict, by="carla"),)), by="ana"
     ).refused_only("criteria-open")
-    story.when(VerifyWork(work_id="W-1", criteria=(verdict,)), by="ben").then(WorkVerified)
+    story.when(VerifyWork(work_id="W-1", criteria=(verdict,)), by="ana").then(WorkVerified)

@@ -114,6 +114,7 @@ from attorn.contracts.work import (
 from story import BEGIN, CAST, DECIDERS, Story
 
 W: Final = {"work_id": "W-1"}
+SOON: Final = BEGIN + timedelta(days=1)
 DIG: Final = "sha256:" + "a" * 64
 DEFINE: Final = DefineWork(**W, title="Refund", accountable="ana")
 CHECK: Final = PublishPolicy(policy_id="check", kind="review", rules=PolicyRules(review=ReviewRules()))
@@ -248,7 +249,9 @@ TWICE: Final[dict[type, tuple[Callable[[], Story], Any, str]]] = {
             "ana",
         ),
         (
-            lambda: defined().given(DelegateWork(**W, delegation_id="D-1", delegate="bot", valid_until=BEGIN)),
+            lambda: (
+                defined().given(DelegateWork(**W, delegation_id="D-1", delegate="bot", valid_until=SOON)).later(days=2)
+            ),
             ExpireDelegation(**W, delegation_id="D-1"),
             "ana",
         ),
@@ -294,7 +297,7 @@ TWICE: Final[dict[type, tuple[Callable[[], Story], Any, str]]] = {
         (escalated, ResolveEscalation(**W, escalation_id="X-1", outcome="returned"), "ana"),
         (escalated, CancelEscalation(**W, escalation_id="X-1"), "ana"),
         (defined, ReprioritizeWork(**W, priority="high"), "ana"),
-        (defined, SetDeadline(**W, new=BEGIN), "ana"),
+        (defined, SetDeadline(**W, new=SOON), "ana"),
         (assigned, UnassignWork(**W), "ana"),
         (assigned, DeclineWork(**W), "ben"),
         (defined, SuspendWork(**W), "ana"),

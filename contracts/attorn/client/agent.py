@@ -1,42 +1,55 @@
 """Working as an agent: take what is entrusted to one, say what one does, ask, hand in.
 
     async with connect(participant="refunds-bot") as attorn:
-        async for task in Agent(attorn).tasks():
-            async with task:                                   # accepted and started; failed when the block raises
+        async for task in Agent(attorn).tasks():               # accepted and started
+            async with task:                                   # failed when the block raises; then comes the next
                 found = await look_up(task.work)
                 await task.act("lookup", target=found.uri)
                 answer = await task.ask("ana", "Refund in full?", kind="approval")
                 await task.hand_in(Output(output_id="letter", dig=found.dig), confidence=0.9)
 
-An agent that is killed is given the same task again: the ids of all that it says derive from the delegation and from
-the order in which it says it, so what was recorded already is not recorded twice, and a question that was asked is not
-asked again.
+An agent that is killed is given the same task again, and one that may not begin now is given it when it may.
 """
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
-from types import TracebackType
 from typing import Any, Final
 
+import msgspec
+
 from attorn.client.attorn import Attorn
-from attorn.client.feed import ACK_WAIT_S, Delivered, Held
-from attorn.contracts.delegation import AcceptDelegation, WorkDelegated
-from attorn.contracts.escalation import EscalateWork, EscalationContext
-from attorn.contracts.execution import (
-    ExecuteWork,
-    ExecutionInputProvided,
-    ProgressExecution,
-    RecordAction,
-    RequireInput,
-    StartExecution,
-)
+from attorn.client.feed import ACK_WAIT_S, Held
+from attorn.client.task import LOOK_S, Task
+from attorn.contracts.delegation import WorkDelegated
+from attorn.contracts.execution import ExecutionStarted
 from attorn.contracts.output import Output
-from attorn.contracts.refusal import Receipt, Refused
+from attorn.contracts.refusal import Refused, Unavailable, Unreadable
+
+log = logging.getLogger("attorn.agent")
 
 DELEGATED: Final = "attorn.feed.work.delegated.>"
-ANSWERED: Final = "attorn.feed.execution.input_provided"
+
+PUT_OFF_S: Final = 1.0
+PUT_OFF_S_MAX: Final = 30.0
+"""What cannot begin is tried again after a second, then after twice as long each time, up to so many."""
+
+REST_S: Final = 600.0
+"""How long what is over, and was found by looking, is not looked at again: work that has ended may be reopened."""
+
+ASK_S: Final = 3.0
+PAGE: Final = 1_000
+
+
+class _PutOff(msgspec.Struct):
+    """A task for later; `rules` are those that it was put off for, and `due` is by the clock of the event loop."""
+
+    task: Task
+    pause_s: float
+    due: float
+    rules: tuple[str, ...]
 
 
 class Agent:
@@ -44,183 +57,151 @@ class Agent:
 
     `durable` is the consumer that remembers what was handed out; another name begins with all that is on the feed.
     Where a broker with permissions lets nobody make consumers, the administrator makes it (deploy/nats/consumer.py,
-    filter DELEGATED), and another, `<durable>-answers`, with the filter ANSWERED and `.>`. Then one process of the
-    agent runs at a time: two would take each other's answers.
+    filter DELEGATED), and another, `<durable>-answers`, with the filters attorn.client.task.HEARD. Then one process of
+    the agent runs at a time: two would take each other's answers.
     """
 
     def __init__(self, attorn: Attorn, *, durable: str = "") -> None:
         self.attorn = attorn
         self.durable = durable or f"agent-{attorn.participant}"
+        self._put_off: dict[str, _PutOff] = {}
+        self._rests: dict[str, float] = {}
 
-    async def tasks(self) -> AsyncGenerator["Task", None]:
-        """What is delegated to this participant, each until its block has ended; without end."""
-        async with aclosing(self.attorn.follow_durably(self.durable, DELEGATED)) as held:
-            async for each in held:
-                terms = each.delivered.event.data
-                if isinstance(terms, WorkDelegated) and terms.delegate == self.attorn.participant:
-                    task = Task(self.attorn, each, terms, answers=f"{self.durable}-answers")
-                    async with _kept(each):
+    async def tasks(self) -> AsyncGenerator[Task, None]:
+        """What is delegated to this participant and may be worked on, each until its block has ended; without end.
+
+        What is refused to begin (the agent or the work is suspended, it is not ready, waits for other work or for an
+        escalation) comes when it may. Raises Unavailable when the connection is closed for good.
+        """
+        async with aclosing(self._offered()) as offered:
+            async for task in offered:
+                async with _kept(task.held):
+                    begun = await task.begin()
+                    if begun:
                         yield task
-                    await each.done()
-                    # After the task: an agent that is killed before finds its answers again.
-                    await task.forget_answers()
-                else:
-                    await each.done()
+                await self._end(task, begun=begun)
 
+    async def _offered(self) -> AsyncGenerator[Task, None]:
+        """What the feed hands out, and in between what was put off, or was left and is handed out no more."""
+        clock, look_at, is_first = asyncio.get_running_loop().time, 0.0, True
+        async with aclosing(self.attorn.turns(self.durable, DELEGATED)) as turns:
+            async for held in turns:
+                if held is not None:
+                    terms = held.delivered.event.data
+                    if isinstance(terms, WorkDelegated) and terms.delegate == self.attorn.participant:
+                        yield self._handed_out(held, terms)
+                    else:
+                        await held.done()
+                for each in [each for each in self._put_off.values() if each.task.held is None]:
+                    if each.due <= clock():
+                        yield each.task
+                if clock() >= look_at:
+                    left: list[Task] = []
+                    # Without the views there is what the feed hands out.
+                    with suppress(Unavailable, Refused, Unreadable):
+                        left, is_first = await self._left(is_first=is_first), False
+                    for task in left:
+                        yield task
+                    look_at = clock() + LOOK_S
 
-class Task:
-    """One delegation and the execution under it. As a context it accepts, starts, and says so when the block fails.
+    def _handed_out(self, held: Held, terms: WorkDelegated) -> Task:
+        work = held.delivered.stream.partition("/")[2]
+        task = self._task(work, terms, held=held)
+        before = self._put_off.get(task.key)
+        if before is None:
+            return task
+        before.task.held = held
+        return before.task
 
-    `over` is whether the task can be worked on no more: it was revoked, has expired, or is done. Its block then ends
-    with the first thing that is said in it.
-    """
+    def _task(self, work: str, terms: WorkDelegated, **more: Any) -> Task:
+        return Task(self.attorn, work, terms, answers=f"{self.durable}-answers", **more)
 
-    def __init__(self, attorn: Attorn, held: Held, terms: WorkDelegated, answers: str = "") -> None:
-        self.attorn, self.terms = attorn, terms
-        self._answers, self._heard = answers, list[Held]()
-        self.work = held.delivered.stream.partition("/")[2]
-        self._held = held
-        self.execution_id = f"E-{terms.delegation_id}"[:64]
-        self.over = False
-        self._said = 0
+    async def _left(self, *, is_first: bool) -> list[Task]:
+        """What is entrusted to this agent, was acknowledged to the broker, and yet was never begun.
 
-    async def __aenter__(self) -> "Task":
-        try:
-            await self._tell(AcceptDelegation(work_id=self.work, delegation_id=self.terms.delegation_id))
-            await self._tell(
-                StartExecution(
-                    work_id=self.work, execution_id=self.execution_id, delegation_id=self.terms.delegation_id
-                )
-            )
-        except Refused:
-            # Somebody took it back, or its time was over, before this agent came to it.
-            self.over = True
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, reason: BaseException | None, trace: TracebackType | None
-    ) -> bool:
-        if isinstance(reason, Refused) and self.over:
-            return True
-        if isinstance(reason, Exception) and not self.over:
-            failed = ExecuteWork(
-                work_id=self.work,
-                execution_id=self.execution_id,
-                result="failed",
-                error_class=type(reason).__name__,
-                retryable=True,
-            )
-            with suppress(Refused):
-                await self._tell(failed)
-            # It is on the log that it failed, and people decide what follows; the same task is not tried for ever.
-            await self._held.done()
-        return False
-
-    async def progress(self, percent: int | None = None, note: str = "") -> Receipt:
-        """Say how far it has come."""
-        return await self._tell(
-            ProgressExecution(work_id=self.work, execution_id=self.execution_id, percent=percent, note=note)
-        )
-
-    async def act(self, tool: str, *, target: str | None = None, side_effect: bool = False, **more: Any) -> Receipt:
-        """Say what is done with a tool; `more` are the other fields of RecordAction.
-
-        Raises Refused beyond the mandate: say it before an effect that may be forbidden, and leave that undone.
+        So it is with what the feed keeps no more, and with work that is reopened; and, where nobody looked yet, with
+        what was begun so and left by an agent that was killed.
         """
-        action = RecordAction(
-            work_id=self.work,
-            execution_id=self.execution_id,
-            action_id=self._id("a"),
-            tool=tool,
-            target=target,
-            side_effect=side_effect,
-            **more,
-        )
-        return await self._tell(action)
+        me, now = self.attorn.participant, asyncio.get_running_loop().time()
+        made = await self.attorn.durable(self.durable)
+        if made is None or made.ack_floor is None:
+            return []
+        # What is behind this is with the broker still, which hands it out, to one process of the agent at a time.
+        upto = made.ack_floor.stream_seq or 0
+        idle: list[dict[str, Any]] = []
+        for state in ("granted", "accepted"):
+            # What descends from one that rests, or is over, does so too.
+            idle += [d for d in await self._listed(upto, delegate=me, state=state) if d["state"] == state]
+        running = await self._running(upto) if is_first else []
+        self._rests = {key: until for key, until in self._rests.items() if until > now}
+        tasks: dict[str, Task] = {}
+        for each in (*idle, *running):
+            if each["granted_position"] > upto:
+                continue
+            said = {"delegation_id": each["delegation"], "parent_id": each.get("parent")}
+            said |= {name: each[name] for name in ("delegator", "delegate")} | each.get("terms", {})
+            # What nobody had begun a moment ago, and runs when it is begun here, is another process's.
+            task = self._task(each["work"], msgspec.convert(said, WorkDelegated), resumes=each in running)
+            if task.key not in self._rests and task.key not in self._put_off:
+                tasks[task.key] = task
+        return list(tasks.values())
 
-    async def ask(
-        self, whom: str, question: str, *, timeout: float | None = None, **more: Any
-    ) -> ExecutionInputProvided:
-        """Ask, and wait for the answer: for `timeout` seconds, then TimeoutError; without one, for as long as it takes.
-
-        `more` are the other fields of RequireInput: `kind`, `options`, `respond_by`, `schema`.
-        """
-        request_id = self._id("q")
-        asked = await self._tell(
-            RequireInput(
-                work_id=self.work,
-                execution_id=self.execution_id,
-                from_=whom,
-                question=question,
-                request_id=request_id,
-                **more,
-            )
-        )
-        async with asyncio.timeout(timeout), aclosing(self._answered(asked.position)) as answers:
-            async for delivered in answers:
-                answer = delivered.event.data
-                if isinstance(answer, ExecutionInputProvided) and answer.request_id == request_id:
-                    return answer
-        raise AssertionError("the feed has no end")
-
-    async def _answered(self, after: int) -> AsyncGenerator[Delivered, None]:
-        """The answers to what was asked in this work, by the durable consumer for them, where there is one."""
-        if not self._answers or not await self.attorn.has_durable(self._answers):
-            async with aclosing(self.attorn.follow(f"{ANSWERED}.work.{self.work}", after=after)) as found:
-                async for delivered in found:
-                    yield delivered
-            return
-        async with aclosing(self.attorn.follow_durably(self._answers, f"{ANSWERED}.>")) as held:
-            async for each in held:
-                if each.delivered.stream != f"work/{self.work}":
-                    await each.done()
+    async def _running(self, upto: int) -> list[dict[str, Any]]:
+        """The delegations under which this agent began what is not over."""
+        found, after = [], ""
+        while True:
+            page = await self._ask("holding", participant=self.attorn.participant, after=after, limit=PAGE)
+            for each in page.get("holdings", ()):
+                work, id = each.get("work"), each.get("delegation_id")
+                if work is None or id is None:
                     continue
-                self._heard.append(each)
-                yield each.delivered
+                begun = await self._ask("timeline", work=work, type=ExecutionStarted.type, limit=PAGE)
+                # Only what was begun by this client: what was begun by other means is nothing that it could go on with.
+                if any(told["reference"] == f"E-{id}"[:64] for told in begun.get("events", ())):
+                    found += [d for d in await self._listed(upto, work=work) if d["delegation"] == id]
+            after = page.get("next")
+            if after is None:
+                return found
 
-    async def forget_answers(self) -> None:
-        """The task is over, and nobody has to hear its answers again."""
-        for each in self._heard:
-            await each.done()
-        self._heard.clear()
+    async def _listed(self, upto: int, **which: str) -> list[dict[str, Any]]:
+        """Delegations, as of `upto` or later."""
+        found, after = list[dict[str, Any]](), ""
+        while True:
+            page = await self._ask("delegations", after=after, limit=PAGE, wait_for=upto or None, **which)
+            found += page.get("delegations", ())
+            after = page.get("next")
+            if after is None:
+                return found
 
-    async def escalate(self, summary: str, question: str, *, reason: str = "exception", **more: Any) -> Receipt:
-        """Ask for somebody with more say; `more` are the other fields of EscalateWork: `severity`, `blocking`."""
-        return await self._tell(
-            EscalateWork(
-                work_id=self.work,
-                escalation_id=self._id("x"),
-                reason=reason,  # type: ignore[arg-type]
-                context=EscalationContext(summary=summary, question=question),
-                **more,
-            )
-        )
+    async def _ask(self, question: str, **parameters: Any) -> Any:
+        # Nothing is taken from the feed meanwhile, so views that are away are not waited for long.
+        return await self.attorn.ask(question, timeout=ASK_S, **parameters)
 
-    async def hand_in(self, *outputs: Output, **more: Any) -> Receipt:
-        """It is done, and these came of it; `more` are the other fields of ExecuteWork: `cost`, `confidence`."""
-        done = ExecuteWork(
-            work_id=self.work, execution_id=self.execution_id, result="completed", outputs=outputs, **more
-        )
-        receipt = await self._tell(done)
-        self.over = True
-        return receipt
-
-    async def _tell(self, command: Any) -> Receipt:
-        # What is said first is said first again by an agent that was killed and begins anew.
-        self._said += 1
-        id = f"{self.terms.delegation_id}\0{self._said}\0{type(command).__name__}".encode()
-        return await self.attorn.tell(command, id=hashlib.sha256(id).hexdigest()[:40])
-
-    def _id(self, kind: str) -> str:
-        return f"{self.execution_id[:52]}-{kind}{self._said + 1}"
+    async def _end(self, task: Task, *, begun: bool) -> None:
+        """The block of a task has ended, or was not begun: acknowledge it, or have it come again."""
+        before, clock = self._put_off.pop(task.key, None), asyncio.get_running_loop().time
+        why = task.put_off
+        if why is None:
+            if begun and not task.over:
+                log.warning("the block of %s has ended, and handed nothing in", task.key)
+            if task.held is None:
+                self._rests[task.key] = clock() + REST_S
+            await task.let_go()
+            return
+        pause = min(2 * before.pause_s, PUT_OFF_S_MAX) if before is not None else PUT_OFF_S
+        rules = tuple(breach.rule for breach in why.breaches) if isinstance(why, Refused) else ("unavailable",)
+        if before is None or before.rules != rules:
+            log.warning("%s is put off, and tried again at least every %d s: %s", task.key, PUT_OFF_S_MAX, why)
+        self._put_off[task.key] = _PutOff(task, pause, clock() + pause, rules)
+        await task.let_go(pause)
 
 
 @asynccontextmanager
-async def _kept(held: Held) -> AsyncIterator[None]:
+async def _kept(held: Held | None) -> AsyncIterator[None]:
     """Keep the broker from handing it out again while the block runs."""
 
     async def say() -> None:
-        while True:
+        while held is not None:
             await asyncio.sleep(ACK_WAIT_S / 3)
             await held.working()
 

@@ -22,6 +22,7 @@ import msgspec
 import nats
 from nats import errors
 from nats.aio.client import Client
+from nats.js.api import ConsumerInfo
 from nats.js.errors import Error as JetStreamError
 from uuid_utils import uuid7
 
@@ -163,13 +164,17 @@ class Attorn:
         """
         return feed.of_durable(self._js, name, filters or (feed.EVERYTHING,), after)
 
-    async def has_durable(self, name: str) -> bool:
-        """Whether somebody has made the durable consumer `name`, and this participant may look at it."""
+    def turns(self, name: str, *filters: str) -> AsyncGenerator[feed.Held | None, None]:
+        """As `follow_durably`, with None at the beginning, and again each second in which nothing came."""
+        return feed.turns(self._js, name, filters or (feed.EVERYTHING,), None)
+
+    async def durable(self, name: str) -> ConsumerInfo | None:
+        """The durable consumer `name` as the broker describes it; None where nobody made it for this participant."""
         try:
-            await self._js.consumer_info(subjects.FEED, name)
+            made: ConsumerInfo = await self._js.consumer_info(subjects.FEED, name)
         except (errors.Error, JetStreamError, TimeoutError):
-            return False
-        return True
+            return None
+        return made
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ their own results, in one transaction, misses nothing and does nothing twice, wh
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 from typing import Final
 
@@ -63,6 +63,11 @@ class Held(msgspec.Struct, frozen=True):
         with suppress(errors.Error):
             await self.message.in_progress()
 
+    async def later(self, within_s: float) -> None:
+        """Not now: it is handed out again after so many seconds, to whoever asks then."""
+        with suppress(errors.Error):
+            await self.message.nak(within_s)
+
 
 async def from_position(js: JetStreamContext, after: int, filters: Sequence[str]) -> AsyncGenerator[Delivered, None]:
     """Every event behind the position `after` whose subject matches a filter, in order, and then as they come.
@@ -108,6 +113,16 @@ async def of_durable(
     It is made where it is not, from behind `after` on, or from the first event that is still on the feed. One that is
     there goes on where it is; a broker with permissions may let its owner use it, and not make it.
     """
+    async with aclosing(turns(js, name, filters, after)) as found:
+        async for each in found:
+            if each is not None:
+                yield each
+
+
+async def turns(
+    js: JetStreamContext, name: str, filters: Sequence[str], after: int | None
+) -> AsyncGenerator[Held | None, None]:
+    """As `of_durable`, with None at the beginning, and for each second in which nothing came: time for other things."""
     pause = 0.05
     while True:
         try:
@@ -126,9 +141,13 @@ async def of_durable(
                 await js.add_consumer(subjects.FEED, config)
             consumer = await js.pull_subscribe_bind(name, subjects.FEED)
             try:
+                yield None
                 while True:
-                    for message in await _fetched(consumer, 1):
+                    fetched = await _fetched(consumer, 1)
+                    for message in fetched:
                         yield Held(delivered(message), message)
+                    if not fetched:
+                        yield None
                     pause = 0.05
             finally:
                 with suppress(errors.Error):

@@ -13,10 +13,9 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from attorn.contracts import subjects
+from attorn.contracts import misfit, subjects
 from attorn.contracts.codec import UNFIT, decode, encode, known
 from attorn.contracts.envelope import SERVICE_ATTRIBUTES, Event, Unknown
-from attorn.contracts.ids import TOKEN
 from attorn.contracts.messages import EVENT_BY_TYPE
 from attorn.contracts.refusal import Unreadable
 from attorn.contracts.upcast import UPCASTERS
@@ -31,7 +30,6 @@ _ATTRIBUTES: Final = frozenset(Event.__struct_fields__) | {"type"}
 _INSTANT: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
-_LACKING: Final = re.compile(r"Object missing required field `(.*)`")
 
 # Where a field may hold anything, so may its numbers.
 _LONG_NUMBER: Final = re.compile(rb"[:,\[]-?[0-9]{16}")
@@ -73,7 +71,7 @@ def fact(body: bytes) -> Event:
     if "data" not in document:
         raise Unreadable("is required, an object", "data")
     if not _INSTANT.fullmatch(document["time"]):
-        raise Unreadable("is an instant with its offset, as in 2026-03-02T09:00:00Z (RFC 3339)", "time")
+        raise Unreadable(misfit.INSTANT, "time")
 
     event = decode(body)
     payload = shape_of(document["type"])
@@ -83,7 +81,7 @@ def fact(body: bytes) -> Event:
         _universal(event)
         return event
     if isinstance(event.data, Unknown):
-        raise _unreadable(event.data.reason)
+        raise _unreadable(event.data.reason, payload, "data")
     for field in unknown_fields(document["data"], payload, "data"):
         raise Unreadable(f"is not a field of {document['type']}; the schema lists those that are", _brief(field))
     _universal(event)
@@ -144,7 +142,7 @@ def command(body: bytes, shape: type[T]) -> T:
         # Of an unknown field msgspec does not say where it stands.
         if str(error).startswith("Object contains unknown field"):
             _refuse_strays(document, shape)
-        raise _unreadable(str(error)) from None
+        raise _unreadable(str(error), shape) from None
     _refuse_strays(document, shape)
     return found
 
@@ -297,21 +295,16 @@ def _universal(event: Event) -> None:
         raise Unreadable("is outside the years 1 to 9999 in UTC", "time") from None
 
 
-def _unreadable(reason: str) -> Unreadable:
-    """msgspec says `Expected … - at `$.data.accountable``: the sentence without the place, and the place."""
-    sentence, _, place = reason.partition(" - at `$.")
-    place = place.rstrip("`")
-    if lacking := _LACKING.fullmatch(sentence):
-        place, sentence = f"{place}.{lacking[1]}" if place else lacking[1], "is required"
-    elif TOKEN in sentence.replace("\\\\", "\\"):
-        sentence = "an identifier is 1 to 64 letters, digits, '-' or '_'"
-    return Unreadable(_brief(sentence), _brief(place) or None)
+def _unreadable(reason: str, shape: type[msgspec.Struct] | None = None, within: str = "") -> Unreadable:
+    """What msgspec says, in words; `shape` is what should have been at the place `within`."""
+    sentence, place = misfit.told(reason, shape, within)
+    return Unreadable(_brief(sentence, 400), _brief(place) or None)
 
 
-def _brief(text: str) -> str:
+def _brief(text: str, most: int = 200) -> str:
     """`text` fit for an answer: what a sender wrote may be as long as a message, and no text at all."""
     text = text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\u0000")
-    return text if len(text) <= 200 else f"{text[:199]}…"
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _reason(event: Event) -> str:

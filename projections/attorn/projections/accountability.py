@@ -5,8 +5,8 @@ directory: so a succession, a new process owner or a new custodian holds for all
 is answered as it was then.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
@@ -14,7 +14,8 @@ import msgspec
 from attorn.contracts.accountability import AccountabilityTransferred
 from attorn.contracts.envelope import Recorded
 from attorn.contracts.work import WorkDefined
-from attorn.projections.directory import NOW, Answer, AsOf, Directory, Process, Stamp
+from attorn.projections import timeline
+from attorn.projections.directory import NOW, Answer, AsOf, Away, Directory, Process, Stamp
 from attorn.projections.fold import Rows, item
 
 NAME = "accountability"
@@ -96,13 +97,15 @@ class Who(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Who answers for a work item, and why; or, as `problem`, why there is no answer.
 
     `steps` are sentences that lead from the event that names somebody to the person. `since` is where in the log, and
-    when, this person's time began. `position` is how far the log was folded when this was asked.
+    when, this person's time began. `position` is how far the log was folded when this was asked. `away` does not change
+    who answers: whoever stands in may take the work over.
     """
 
     work: str
     position: int
     person: str | None = None
     name: str | None = None
+    away: Away | None = None
     basis: str | None = None
     named: str | None = None
     steps: tuple[str, ...] = ()
@@ -131,10 +134,12 @@ def who(
     position: int | None = None,
     at: datetime | None = None,
     known_at: datetime | None = None,
+    away_at: datetime | None = None,
 ) -> Who:
     """Who answers for `work`: at a position of the log, at a time, as it was known at another; without any, now.
 
-    Between events the order of the log decides; with `at` the order in which they happened.
+    Between events the order of the log decides; with `at` the order in which they happened. Whether this person is away
+    is told as of `away_at`, by default `at`, or when the last event that counts was recorded.
     """
     row = rows.get(Row, work)
     if row is None:
@@ -144,16 +149,32 @@ def who(
     if tenure is None:
         return Who(work=work, position=rows.position, problem=_absence(row, asof))
     answer = _resolve(directory, tenure, asof)
+    away = _away(rows, directory, answer.person, asof, away_at)
     return Who(
         work=work,
         position=rows.position,
         person=answer.person,
         name=directory.name(answer.person) if answer.person is not None else None,
+        away=away,
         basis=answer.basis,
         named=tenure.named,
-        steps=(_naming(work, tenure), *answer.steps, _conclusion(tenure, answer)),
+        steps=(_naming(work, tenure), *answer.steps, *_conclusion(tenure, answer, away)),
         since=_since(directory, row, asof, answer.person),
     )
+
+
+def answered(rows: Rows, directory: Directory, works: Sequence[str], asof: AsOf) -> dict[str, str | None]:
+    """Who answered for each of these items as of `asof`; without those that were not there then."""
+    within, persons = _within(rows, asof), dict[tuple[Any, ...], str | None]()
+    found: dict[str, str | None] = {}
+    for row in rows.select(Row, f"key IN ({', '.join('?' * len(works))})", works):
+        tenure = standing(row, within)
+        if tenure is not None:
+            said = (tenure.named, tenure.process, tenure.source)
+            if said not in persons:
+                persons[said] = _resolve(directory, tenure, within).person
+            found[row.key] = persons[said]
+    return found
 
 
 def intervals(rows: Rows, directory: Directory, work: str, *, position: int | None = None) -> tuple[Interval, ...]:
@@ -206,31 +227,42 @@ def standing(row: Row, asof: AsOf) -> Tenure | None:
 
 
 def answers(directory: Directory, person: str, asof: AsOf = NOW) -> tuple[str, list[Any]]:
-    """The SQL condition, on the columns `named`, `process` and `source`, for what `person` answers for; its parameters.
+    """What one person answers for; whoever asks about many persons makes an `Answering` once."""
+    return Answering(directory, asof).of(person)
 
-    Exact, and so fit for counting: named, or named through a succession; or nobody who is here is named, and the
-    person stands in as process owner, as custodian of the source or of the ledger, in this order.
-    """
-    to_person, to_anybody = _led(((id, id) for id in directory.participants), directory, person, asof)
-    owners = ((id, p.owner) for id in directory.processes if (p := directory.process(id, asof=asof)) is not None)
-    owned, with_owner = _led(owners, directory, person, asof)
-    custodians = ((id, c) for id in directory.sources if (c := directory.custodian(id, asof)) is not None)
-    kept, with_custodian = _led(custodians, directory, person, asof)
 
-    is_last = directory.answerable(None, asof=asof).person == person
-    where, parameters = "1=1" if is_last else "1=0", list[Any]()
-    for column, mine, anybody in (
-        ("source", kept, with_custodian),
-        ("process", owned, with_owner),
-        ("named", to_person, to_anybody),
-    ):
-        if where == "1=0":
-            # Who stands in for nobody is found by their own names alone, and by the index that these have.
-            where, parameters = _among(column, mine), [*mine]
-        else:
-            where = f"({_among(column, mine)} OR ({_beyond(column, anybody)} AND {where}))"
-            parameters = [*mine, *anybody, *parameters]
-    return where, parameters
+class Answering:
+    """Who answers for what, as conditions: every name is followed once, however many persons are asked about."""
+
+    def __init__(self, directory: Directory, asof: AsOf = NOW) -> None:
+        owners = ((id, p.owner) for id in directory.processes if (p := directory.process(id, asof=asof)) is not None)
+        custodians = ((id, c) for id in directory.sources if (c := directory.custodian(id, asof)) is not None)
+        self._led = (
+            ("source", _led(custodians, directory, asof)),
+            ("process", _led(owners, directory, asof)),
+            ("named", _led(((id, id) for id in directory.participants), directory, asof)),
+        )
+        self._last = directory.answerable(None, asof=asof).person
+
+    def of(self, person: str) -> tuple[str, list[Any]]:
+        """The SQL condition, on the columns `named`, `process` and `source`, for what `person` answers for, and its
+        parameters.
+
+        Exact, and so fit for counting: named, or named through a succession; or nobody who is here is named, and the
+        person stands in as process owner, as custodian of the source or of the ledger, in this order.
+        """
+        where, parameters = "1=1" if self._last == person else "1=0", list[Any]()
+        for column, led in self._led:
+            mine = led.get(person, [])
+            if where == "1=0":
+                # Who stands in for nobody is found by their own names alone, and by the index that these have.
+                where, parameters = _among(column, mine), [*mine]
+            else:
+                anybody = [key for to, keys in led.items() if to is not None for key in keys]
+                beyond, values = _beyond(column, anybody)
+                where = f"({_among(column, mine)} OR ({beyond} AND {where}))"
+                parameters = [*mine, *values, *parameters]
+        return where, parameters
 
 
 def custodianship(directory: Directory) -> dict[int, Stamp]:
@@ -309,20 +341,42 @@ def _naming(work: str, tenure: Tenure) -> str:
             return f"at position {tenure.stamp.position} it passed to {tenure.named} ({basis})"
 
 
-def _conclusion(tenure: Tenure, answer: Answer) -> str:
-    if answer.person is None:
-        return "nobody answers"
+def _away(rows: Rows, directory: Directory, person: str | None, asof: AsOf, away_at: datetime | None) -> Away | None:
+    who = directory.participants.get(person or "")
+    if who is None or not who.absences:
+        return None
+    at = away_at or asof.at
+    if at is None:
+        covered, parameters = "position <= ?", list[Any]([asof.position])
+        if asof.known_at is not None:
+            covered, parameters = f"{covered} AND recorded_at <= ?", [*parameters, asof.known_at]
+        last = rows.values(timeline.Row, ("recorded_at",), covered, parameters, "position DESC", 1)
+        at = last[0][0] if last else None
+    return directory.away(who.id, at, AsOf(position=asof.position, known_at=asof.known_at)) if at is not None else None
+
+
+def _conclusion(tenure: Tenure, answer: Answer, away: Away | None) -> Iterator[str]:
     match answer.basis:
+        case _ if answer.person is None:
+            yield "nobody answers"
         case "named":
-            return f"{answer.person} is here, and answers"
+            yield f"{answer.person} {'has not left' if away is not None else 'is here'}, and answers"
         case "successor":
-            return f"{answer.person} succeeds, and answers"
+            yield f"{answer.person} succeeds, and answers"
         case "process owner":
-            return f"{answer.person} owns the process {tenure.process}, and answers"
+            yield f"{answer.person} owns the process {tenure.process}, and answers"
         case "source custodian":
-            return f"{answer.person} is custodian of the source {tenure.source}, and answers"
+            yield f"{answer.person} is custodian of the source {tenure.source}, and answers"
         case _:
-            return f"{answer.person} is custodian of the ledger, and answers"
+            yield f"{answer.person} is custodian of the ledger, and answers"
+    if away is not None:
+        stands_in = f"{away.substitute} stands in" if away.substitute is not None else "nobody stands in"
+        yield f"{answer.person} is away until {told(away.until)}; {stands_in} for {', '.join(away.covers)}"
+
+
+def told(time: datetime) -> str:
+    """A time in a sentence, in UTC, to the minute."""
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%MZ}"
 
 
 def _absence(row: Row, asof: AsOf) -> str:
@@ -337,17 +391,21 @@ def _absence(row: Row, asof: AsOf) -> str:
     return f"{row.key} did not exist at {at}; the first that is known of it happened at {earliest.time.isoformat()}"
 
 
-def _led(
-    pairs: Iterable[tuple[str, str]], directory: Directory, person: str, asof: AsOf
-) -> tuple[list[str], list[str]]:
-    """Of pairs of a key and who stands for it: the keys that lead to `person`, and those that lead to anybody."""
-    led = [(key, directory.successor(id, asof)) for key, id in pairs]
-    return [key for key, to in led if to == person], [key for key, to in led if to is not None]
+def _led(pairs: Iterable[tuple[str, str]], directory: Directory, asof: AsOf) -> dict[str | None, list[str]]:
+    """Of pairs of a key and who stands for it: the keys by the person to whom they lead, None where to nobody."""
+    led: dict[str | None, list[str]] = {}
+    for key, id in pairs:
+        led.setdefault(directory.successor(id, asof), []).append(key)
+    return led
 
 
 def _among(column: str, values: Sequence[str]) -> str:
     return f"{column} IN ({', '.join('?' * len(values))})" if values else "1=0"
 
 
-def _beyond(column: str, values: Sequence[str]) -> str:
-    return f"({column} IS NULL OR {column} NOT IN ({', '.join('?' * len(values))}))" if values else "1=1"
+def _beyond(column: str, values: Sequence[str]) -> tuple[str, list[Any]]:
+    # A statement takes no more than so many values, and there may be more people than that: they are given as one.
+    if not values:
+        return "1=1", []
+    within = f"{column} NOT IN (SELECT value FROM json_each(?))"
+    return f"({column} IS NULL OR {within})", [msgspec.json.encode(values).decode()]

@@ -28,7 +28,7 @@ from attorn.contracts.envelope import Event, Recorded
 from attorn.contracts.ids import Money
 
 NAME = "activity"
-VERSION = 1
+VERSION = 2
 INDEXES = (("who", "until"),)
 
 Kind: TypeAlias = Literal["execution", "in execution", "day"]
@@ -127,15 +127,17 @@ def keys(recorded: Recorded) -> tuple[str, ...]:
     """The participant and the day, or the execution and the day; and the execution, where it begins or goes on."""
     event = recorded.event
     data: Any = event.data
+    if not event.subject.startswith("work/"):
+        return ()
     field = _FIELD.get(data.__class__)
     if field is not None:
         by = (getattr(data, field) if field else None) or event.authid
         named = (f"{by}/{_day(event.time)}",) if by else ()
-        if data.__class__ is execution.ExecutionStarted and event.subject.startswith("work/"):
+        if data.__class__ is execution.ExecutionStarted:
             return (*named, f"{event.subject[5:]}/x/{data.execution_id}")
         return named
     kind = data.__class__
-    if kind not in IN_EXECUTION or not event.subject.startswith("work/"):
+    if kind not in IN_EXECUTION:
         return ()
     by = None if event.authtype == "system" else event.authid
     if data.execution_id is None or (by is not None and kind is not execution.WorkExecuted):
@@ -154,7 +156,7 @@ def apply(row: Row | None, recorded: Recorded, key: str) -> Row | None:
         return _counted(row, data)
     day = _day(event.time)
     if data.__class__ is execution.ExecutionStarted:
-        return row if row.begun_position else _begun(row, recorded, data)
+        return _begun_again(row) if row.begun_position else _begun(row, recorded, data)
     until, reported = max(day, row.until), row.reported or event.authtype == "system"
     if data.__class__ is execution.WorkExecuted:
         return _ended(row, recorded, data, until, reported)
@@ -205,10 +207,21 @@ def _begun(row: Row, recorded: Recorded, data: execution.ExecutionStarted) -> Ro
                f"{row.work}/{under}" if under is not None else None, recorded.position, row.reported, ran)  # fmt: skip
 
 
+def _begun_again(row: Row) -> Row:
+    """It stays with whom it began with; where it was over, it is under way again."""
+    ran = row.ran
+    if ran is None or ran.ended_position < row.begun_position:
+        return row
+    return _replace(row, ran=_replace(ran, ended_position=0, ended_time=None, result=None, error_class=None))
+
+
 def _ended(row: Row, recorded: Recorded, data: execution.WorkExecuted, until: str, reported: bool) -> Row:
+    before = row.ran or Ran()
+    if before.ended_position > row.begun_position:
+        return _replace(row, until=until, reported=reported)  # how it ended first stands
     cost = data.cost or execution.Cost()
     ran = _replace(
-        row.ran or Ran(),
+        before,
         ended_position=recorded.position,
         ended_time=recorded.event.time,
         result=data.result,

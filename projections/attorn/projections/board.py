@@ -15,6 +15,7 @@ import msgspec
 from attorn.contracts.accountability import AccountabilityTransferred
 from attorn.contracts.claim import ClaimExpired, ClaimReleased
 from attorn.contracts.deadline import DeadlineSet
+from attorn.contracts.delegation import WorkDelegated
 from attorn.contracts.dependency import DependencyAdded, WorkBlocked, WorkUnblocked
 from attorn.contracts.envelope import Recorded
 from attorn.contracts.escalation import (
@@ -58,7 +59,7 @@ from attorn.projections.fold import Rows, item
 from attorn.projections.lifecycle import ENDED, MOVING, Lifecycle, State, step
 
 NAME = "board"
-VERSION = 4
+VERSION = 5
 EVENTS: Final[frozenset[type] | None] = None
 # A page is in order of the keys: with the key in the index, it is read from its own place, however many there are.
 INDEXES = (
@@ -67,6 +68,7 @@ INDEXES = (
     ("named", "key", "state"),
     ("executor", "key", "state"),
     ("due_at",),
+    ("failed_position", "key"),
 )
 keys: Final = item
 
@@ -86,6 +88,17 @@ class Question(msgspec.Struct, frozen=True, gc=False):
     respond_by: datetime | None
 
 
+class Failure(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """An execution that failed, and whose it was; `retryable` is what was said of trying again, None where nothing."""
+
+    execution_id: str
+    by: str | None
+    position: int
+    time: datetime
+    error_class: str | None = None
+    retryable: bool | None = None
+
+
 class Kept(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What the fold has to remember of an item beside its columns.
 
@@ -100,6 +113,7 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     gaps_s: tuple[int, ...] = ()
     last_executor: str | None = None
     closed: bool = False
+    failure: Failure | None = None
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
@@ -108,6 +122,8 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     `named`, `process` and `source` are what it takes to resolve who answers. `executor` carries it out, `team` is where
     it lies, `waiting_on` has to answer before it goes on. `disordered` says that something was recorded after what
     happened later; `reopened_directly` counts the times that nothing else happened between the end and the reopening.
+    `failed_position` is where an execution failed after which nothing was begun, and the item was given to nobody:
+    `kept` has what is known of it.
     """
 
     key: str
@@ -141,6 +157,7 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     reopened: int = 0
     reopened_directly: int = 0
     outcome: str | None = None
+    failed_position: int | None = None
     kept: Kept = Kept()
 
 
@@ -155,6 +172,7 @@ def apply(row: Row | None, recorded: Recorded, key: str) -> Row:
     kept = row.kept
     if (
         data.__class__ not in _TELLING
+        and row.failed_position is None
         and row.state
         and not kept.closed
         and row.last_time <= time <= row.last_time + GAP
@@ -196,6 +214,11 @@ def apply(row: Row | None, recorded: Recorded, key: str) -> Row:
     taken = _TAKEN.get(data.__class__)
     if taken is not None:
         taken(row, data, time, changes, keeps)
+    if data.__class__ is WorkExecuted or row.failed_position is not None:
+        failure = _failure(row, recorded, life)
+        if failure is not kept.failure:
+            keeps["failure"] = failure
+            changes["failed_position"] = failure.position if failure is not None else None
     questions = keeps.get("questions", kept.questions)
     if questions:
         questions = tuple(question for question in questions if question.request_id in life.inputs)
@@ -223,6 +246,20 @@ def _moved(row: Row, life: Lifecycle, time: datetime, changes: dict[str, Any]) -
         changes["ended_at"] = time
     elif row.ended_at is not None:
         changes["ended_at"] = changes["completed_at"] = None
+
+
+def _failure(row: Row, recorded: Recorded, life: Lifecycle) -> Failure | None:
+    """The failed execution after which nothing goes on, until something does, or the item is handed in or ended."""
+    data: Any = recorded.event.data
+    if life.state in FINISHED or life.executions or data.__class__ in _GOING_ON:
+        return None
+    if data.__class__ is not WorkExecuted or data.execution_id in row.kept.life.over:
+        return row.kept.failure  # of what was over before, nothing new is said
+    if data.result != "failed":
+        return None
+    return Failure(
+        data.execution_id, row.executor, recorded.position, recorded.event.time, data.error_class, data.retryable
+    )
 
 
 # ---- what else an event says of the item: changes of columns, and of what is kept
@@ -343,6 +380,9 @@ _TELLING: Final = frozenset(
     }
 )
 """What may say more of an item than that something happened."""
+
+_GOING_ON: Final = timeline.TAKING | {WorkDelegated}
+"""By what somebody sees to an item whose execution failed."""
 
 
 # ---- what can be done, and how it was

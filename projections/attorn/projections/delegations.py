@@ -29,7 +29,7 @@ from attorn.contracts.execution import ExecutionStarted
 from attorn.contracts.ids import Ref
 
 NAME = "delegations"
-VERSION = 2
+VERSION = 3
 INDEXES = (("delegate", "key"), ("delegator", "key"))
 
 State: TypeAlias = Literal["granted", "accepted", "active", "exhausted", "expired", "revoked", "declined", "suspended"]
@@ -123,6 +123,10 @@ def apply(row: Row | None, recorded: Recorded, key: str) -> Row | None:
         )
     if isinstance(data, DelegationNarrowed):
         return _replace(row, narrowed=row.narrowed + 1)
+    if row.state in OVER:
+        return row  # what is over stays so, whatever news of it comes late
+    if isinstance(data, DelegationAccepted) and row.state != "granted":
+        return row if row.accepted or row.state != "active" else _replace(row, accepted=True)
     if isinstance(data, DelegationResumed):
         state = "active" if row.uses else "accepted" if row.accepted else "granted"
     else:

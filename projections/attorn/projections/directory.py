@@ -41,7 +41,7 @@ from attorn.contracts.source import SourceRegistered
 from attorn.projections.relations import FIRST, RELATING, Relations
 from attorn.projections.reviewing import REVIEWED, Reviewing
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Higher whenever the same events make another directory, or other relations, than before."""
 
 KINDS = ("participant", "process", "policy", "source")
@@ -108,6 +108,14 @@ class Absence(msgspec.Struct, frozen=True):
     def covers_at(self, what: Covers, at: datetime) -> bool:
         until = self.until if self.ended is None else min(self.until, self.ended.time)
         return what in self.covers and self.from_ <= at <= until
+
+
+class Away(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody is away until then; `substitute` is the person who is here and stands in, None when nobody does."""
+
+    until: datetime
+    substitute: str | None
+    covers: tuple[Covers, ...]
 
 
 class Deployment(msgspec.Struct, frozen=True):
@@ -264,16 +272,12 @@ class Directory(msgspec.Struct):
         a registered source, for which a person answers, may introduce who was not known, as any person may: that takes
         nothing from anybody, and lends no power. Sources are registered by people alone. While the ledger has no
         custodian there is nobody to give the word, and everything counts.
-
-        What belongs in a stream of another kind never does, or the word for one kind would be that for every kind.
         """
         if event.subject.startswith("work/"):
             return True
         kind, _, id = event.subject.partition("/")
         if kind not in KINDS or type(event.data) in _SAYS_NOTHING:
             return True
-        if KIND_BY_EVENT.get(type(event.data)) != kind:
-            return False
         if event.authtype != "system":
             return True
         source = self._registered_source(event.authid or "", before)
@@ -373,6 +377,22 @@ class Directory(msgspec.Struct):
         found = tuple(id for id in self.holders.get(target, ()) if self.is_person(id) and self.holds(id, target))
         return found or ((target,) if self.is_person(target) else ())
 
+    def leads_to(self, target: str) -> tuple[str, ...]:
+        """Those who are here whom `target` means, where it names who is to be asked.
+
+        Persons by name, by role or as members of a team, or the successor of who has left; and agents that are named.
+        Nobody who is suspended, as long as a person is left.
+        """
+        found = self.persons(target)
+        if not found and (successor := self.successor(target)) is not None:
+            found = (successor,)
+        if not found and self.kind(target) == "team":
+            found = tuple(member for member in self.members(target) if self.is_person(member))
+        if found:
+            return tuple(id for id in found if not self.is_suspended(id)) or found
+        is_asked = self.kind(target) != "team" and self.is_here(target) and not self.is_suspended(target)
+        return (target,) if is_asked else ()
+
     def members(self, team: str) -> tuple[str, ...]:
         """The people and agents who are here that a team is made of, also by way of teams in it, each once."""
         found: dict[str, None] = {}
@@ -386,6 +406,14 @@ class Directory(msgspec.Struct):
                 pending += reversed(who.members)
             else:
                 found[who.id] = None
+        return tuple(found)
+
+    def teams_of(self, id: str) -> tuple[str, ...]:
+        """The teams that are here which somebody is in, also by way of teams in them."""
+        teams = [who for who in self.participants.values() if who.members and not who.left]
+        found = dict.fromkeys(who.id for who in teams if id in who.members)
+        for within in [*found]:
+            found |= dict.fromkeys(who.id for who in teams if within in self.teams_in(who.id))
         return tuple(found)
 
     def teams_in(self, team: str) -> tuple[str, ...]:
@@ -418,6 +446,18 @@ class Directory(msgspec.Struct):
             person = away[-1].substitute
         return None
 
+    def away(self, id: str, at: datetime, asof: AsOf = NOW) -> Away | None:
+        """That `id` is away at that time, and who stands in; None when they are not away."""
+        who = self.participants.get(id)
+        # At the very time at which somebody says that they are back, they are.
+        lasting = [f.value for f in (who.absences if who is not None else ())
+                   if asof.knows(f.stamp) and any(f.value.covers_at(what, at) for what in f.value.covers)
+                   and (f.value.ended is None or at < f.value.ended.time)]  # fmt: skip
+        if not lasting:
+            return None
+        said = lasting[-1]
+        return Away(until=said.until, substitute=self.substitute(id, said.covers[0], at), covers=said.covers)
+
     def key(self, id: str, key_id: str, position: int) -> str | None:
         """The public key that speaks for `id` under `key_id` at a position of the log; None when none does."""
         who = self.participants.get(id)
@@ -429,6 +469,18 @@ class Directory(msgspec.Struct):
     def successor(self, id: str, asof: AsOf = NOW) -> str | None:
         """The person who is here that `id` leads to: themselves, or whoever succeeded them; None when nobody."""
         return self._here(id, asof, [])
+
+    def sponsor(self, id: str, asof: AsOf = NOW) -> str | None:
+        """The person who is here that stands behind an agent or a system: who is named, or whoever succeeded them."""
+        named = self.named_sponsor(id, asof)
+        return self.successor(named, asof) if named is not None else None
+
+    def named_sponsor(self, id: str, asof: AsOf = NOW) -> str | None:
+        """Who is named as the person behind `id`, whether they are here or not."""
+        who = self.participants.get(id)
+        if who is None or asof is NOW:
+            return who.sponsor if who is not None else None
+        return next((fact.value for fact in reversed(who.sponsors) if asof.covers(fact.stamp)), None)
 
     def names_person(self, target: str) -> bool:
         """Whether `target`, a participant or a role, leads to a person who is here."""

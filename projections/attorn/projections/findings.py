@@ -6,6 +6,8 @@ about a finding is an event; it names the finding by its id, `<rule>@<position>`
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from heapq import heappop, heappush
+from itertools import count
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
 import msgspec
@@ -62,7 +64,8 @@ _NO_STATE: Final = msgspec.Raw(b"null")
 class Row(msgspec.Struct, frozen=True):
     """One stream with its findings and the state that its rules go by; or, under `finding/<id>`, a disposition.
 
-    `found` and `open` are how many findings there are, and how many of them wait for somebody to decide. `state` is
+    `found` and `open` are how many findings there are, and how many of them wait for somebody to decide;
+    `last_position` is that of the last event of this stream that broke a rule. `state` is
     what the rules make of the stream; read back, it is JSON, since each kind of stream has a state of its own class.
     """
 
@@ -74,6 +77,7 @@ class Row(msgspec.Struct, frozen=True):
     findings: tuple[Finding, ...] = ()
     disposition: Disposition | None = None
     state: msgspec.Raw = _NO_STATE
+    last_position: int | None = None
 
 
 _Row: TypeAlias = Row
@@ -86,9 +90,9 @@ class Findings:
     """
 
     NAME: str = "findings"
-    VERSION: int = 3
+    VERSION: int = 5
     EVENTS: frozenset[type] | None = None
-    INDEXES: tuple[tuple[str, ...], ...] = (("found",), ("open",))
+    INDEXES: tuple[tuple[str, ...], ...] = (("found",), ("open",), ("last_position",))
     Row: type[Any] = _Row
 
     def __init__(self, rules: Mapping[str, Rules], directory: Directory) -> None:
@@ -112,7 +116,7 @@ class Findings:
         data: Any = event.data
         of = data.__class__
         findings: tuple[Finding, ...] = ()
-        is_open = 0
+        is_open, last = 0, None
         state: Any
         if row is None:
             kind = key[: key.find("/")]
@@ -123,7 +127,7 @@ class Findings:
         elif row.kind == "finding":
             return _Row(key, "finding", 0, 0, 0, disposition=_disposition(recorded))
         else:
-            kind, findings, is_open, state = row.kind, row.findings, row.open, row.state
+            kind, findings, is_open, state, last = row.kind, row.findings, row.open, row.state, row.last_position
             rules = self._rules[kind]
             if state.__class__ is msgspec.Raw:
                 state = self._states[kind].decode(state)
@@ -132,14 +136,14 @@ class Findings:
             breaches += observe(event, self._directory)
         if breaches:
             broken = tuple(_merged(breaches, recorded))
-            findings, is_open = (*findings, *broken), is_open + len(broken)
+            findings, is_open, last = (*findings, *broken), is_open + len(broken), recorded.position
         if of in _STATUS:
             told = {data.finding_id: _disposition(recorded)}
             findings = tuple(_settled(finding, told) for finding in findings)
             is_open = sum(finding.status == "open" for finding in findings)
         version = min(event.version, _VERSION_MAX)
         state = rules.evolve(state, event) if self._directory.hears(event) else state
-        return _Row(key, kind, version, len(findings), is_open, findings, None, state)
+        return _Row(key, kind, version, len(findings), is_open, findings, None, state, last)
 
 
 _VERSION_MAX: Final = 2**63 - 1
@@ -171,6 +175,35 @@ def every(rows: Rows, after: str = "") -> Iterator[tuple[str, tuple[Finding, ...
         if last is None:
             return
         after = last
+
+
+def newest(rows: Rows, before: int = _VERSION_MAX, since: int = 0) -> Iterator[tuple[str, Finding]]:
+    """Each finding at a position from `since` on and before `before`, with its stream, the newest first.
+
+    What is read is what has broken a rule last: a stream's earlier findings wait until it is their turn.
+    """
+    waiting: list[tuple[int, int, str, Finding]] = []
+    numbers = count()
+
+    def wait(stream: str, found: Iterable[Finding]) -> None:
+        for finding in found:
+            if since <= finding.position < before:
+                heappush(waiting, (-finding.position, next(numbers), stream, finding))
+
+    for stream, finding in conflicts(rows):
+        wait(stream, decided(rows, [finding]))
+    last = _VERSION_MAX
+    while True:
+        page = rows.select(Row, "last_position < ? AND last_position >= ?", (last, since), "last_position DESC", _PAGE)
+        dispositions = _dispositions(rows, (finding for row in page for finding in row.findings))
+        for row in page:
+            wait(row.key, (_settled(finding, dispositions) for finding in row.findings))
+        last = page[-1].last_position or 0 if len(page) == _PAGE else 0
+        while waiting and -waiting[0][0] >= last:
+            _, _, stream, finding = heappop(waiting)
+            yield stream, finding
+        if not last:
+            return
 
 
 def conflicts(rows: Rows, stream: str | None = None) -> Iterator[tuple[str, Finding]]:

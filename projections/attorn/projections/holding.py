@@ -33,7 +33,7 @@ from attorn.contracts.work import (
 from attorn.projections.relations import FENCE_MAX, OVER_MAX
 
 NAME = "holding"
-VERSION = 4
+VERSION = 5
 INDEXES = (("holder", "key"), ("held",))
 
 Basis: TypeAlias = Literal["assigned", "started", "handed over", "claimed"]
@@ -142,10 +142,12 @@ def _started(row: Row | None, recorded: Recorded, key: str) -> Row:
         return Row(key, data.executor, "started", recorded.position, recorded.event.time, key[5:],
                    delegation=data.delegation_id, running=(data.execution_id,))  # fmt: skip
     if data.execution_id in row.running:
-        return row  # what is under way stays with whom it began with, whoever says to have begun it
+        return row  # told once more
     running = (*row.running, data.execution_id)
     if row.holder == data.executor:
         return _replace(row, delegation=data.delegation_id or row.delegation, running=running)
+    if row.running:
+        return _replace(row, running=running)  # what is under way stays with whom it began with, whoever joins them
     return Row(key, data.executor, "started", recorded.position, recorded.event.time, key[5:],
                delegation=data.delegation_id, running=running)  # fmt: skip
 

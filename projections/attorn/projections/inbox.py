@@ -1,4 +1,4 @@
-"""Visibility: what waits for whom, by deadline: reviews, questions, decisions, escalations, handovers, offers.
+"""Visibility: what waits for whom, by deadline: reviews, questions, decisions, escalations, handovers, failures.
 
 A row is there while its thing waits, and goes when it is settled, or when the item comes to its end: only escalations
 and offers of accountability outlive that. Things are found by whom they are addressed to, so
@@ -27,16 +27,16 @@ from attorn.contracts.delegation import (
     WorkDelegated,
 )
 from attorn.contracts.envelope import Recorded
-from attorn.contracts.execution import ExecutionInputProvided, ExecutionInputRequired
+from attorn.contracts.execution import ExecutionInputProvided, ExecutionInputRequired, WorkExecuted
 from attorn.contracts.handover import HandoverAccepted, HandoverDeclined, HandoverExpired, HandoverOffered
 from attorn.contracts.work import WorkCancelled, WorkCompleted, WorkDefined, WorkFailed, WorkSuperseded
 
 NAME = "inbox"
-VERSION = 3
+VERSION = 4
 INDEXES = (("addressed", "turn"),)
 
 Kind: TypeAlias = Literal[
-    "review", "input", "decision", "escalation", "handover", "accountability", "delegation",
+    "review", "input", "decision", "escalation", "handover", "accountability", "delegation", "failure",
     "member", "item", "named", "answers",
 ]  # fmt: skip
 
@@ -44,7 +44,7 @@ ANYBODY: Final = "reviewer"
 """To whom a review is addressed that names no candidates: whoever holds this role."""
 
 ANSWERING: Final = "?"
-"""To whom a decision or an escalation is addressed that names nobody: whoever answers for the work."""
+"""To whom a failure is addressed, and a decision or an escalation that names nobody: whoever answers for the work."""
 
 
 class Open(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -132,7 +132,7 @@ def keys(recorded: Recorded) -> tuple[str, ...]:
     if data.__class__ is WorkDefined:
         return (item, f"named/{data.accountable}")
     found = _ABOUT.get(data.__class__)
-    if found is None:
+    if found is None or (data.__class__ is WorkExecuted and data.result != "failed"):
         return ()
     thing = _thing(recorded)
     if data.__class__ is AccountabilityTransferred:
@@ -248,6 +248,8 @@ def _opens(data: Any) -> bool:
             return not data.from_
         case escalation.WorkEscalated():
             return not data.ladder
+        case WorkExecuted():
+            return True
         case _:
             return False
 
@@ -324,6 +326,11 @@ def _delegation(key: str, recorded: Recorded, data: WorkDelegated) -> Row:
                     ", ".join(data.activities), data.delegator)  # fmt: skip
 
 
+def _failed(key: str, recorded: Recorded, data: WorkExecuted) -> Row:
+    text = data.error_class or "it does not say why"
+    return _waiting(key, recorded, "failure", data.execution_id, (ANSWERING,), None, text)
+
+
 _BEGUN: Final[dict[type, Callable[[str, Recorded, Any], Row]]] = {
     review.ReviewRequested: _review,
     ExecutionInputRequired: _input,
@@ -332,6 +339,7 @@ _BEGUN: Final[dict[type, Callable[[str, Recorded, Any], Row]]] = {
     HandoverOffered: _handover,
     AccountabilityOffered: _offer,
     WorkDelegated: _delegation,
+    WorkExecuted: _failed,
 }
 
 
@@ -426,6 +434,8 @@ _ABOUT: Final[dict[type, tuple[Kind, str]]] = {
         (WorkDelegated, DelegationAccepted, DelegationDeclined, DelegationRevoked, DelegationExpired),
         ("delegation", "delegation_id"),
     ),
+    # Of an item's failures the last counts; whether it still does, the board says.
+    WorkExecuted: ("failure", ""),
     escalation.WorkEscalated: ("escalation", "escalation_id"),
     **dict.fromkeys((e for e in _GOES_ON if e.__module__ == escalation.__name__), ("escalation", "escalation_id")),
 }
@@ -440,7 +450,7 @@ _GROUPS: Final[dict[type, Callable[[Any], Iterable[tuple[str, ...]]]]] = {
 
 _ENDING: Final = frozenset({WorkCompleted, WorkFailed, WorkCancelled, WorkSuperseded})
 _OUTLIVING: Final = frozenset({"escalation", "accountability"})
-_ANSWERED: Final = frozenset({"decision", "escalation"})
+_ANSWERED: Final = frozenset({"decision", "escalation", "failure"})
 """The kinds of things that may be addressed to whoever answers for the work."""
 
 _MOVING: Final = frozenset(

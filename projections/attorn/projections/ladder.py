@@ -83,16 +83,6 @@ def reached(targets: Iterable[str], directory: Directory, at: datetime) -> tuple
     Persons by name, by role or as members of a team, or the successor of who has left; of who is away, the substitute,
     as long as somebody is left to ask; and agents that are named.
     """
-    named = dict.fromkeys(id for target in targets for id in _named(target, directory))
+    named = dict.fromkeys(id for target in targets for id in directory.leads_to(target))
     present = {id: directory.substitute(id, "escalation", at) if directory.is_person(id) else id for id in named}
     return tuple(dict.fromkeys(id for id in present.values() if id is not None)) or tuple(named)
-
-
-def _named(target: str, directory: Directory) -> tuple[str, ...]:
-    if persons := directory.persons(target):
-        return persons
-    if (successor := directory.successor(target)) is not None:
-        return (successor,)
-    if directory.kind(target) == "team":
-        return tuple(member for member in directory.members(target) if directory.is_person(member))
-    return (target,) if directory.is_here(target) and not directory.is_suspended(target) else ()

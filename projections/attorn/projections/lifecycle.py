@@ -1,7 +1,8 @@
 """The state machine of a work item, written once: the services refuse by it, the views fold by it.
 
 `step` says where an event leads and whether the table allows it from here. At the command door what is not allowed is
-refused; a fact that is not allowed is a finding, and the fold takes the fact's word for the new state.
+refused; a fact that is not allowed is a finding, and the fold takes the fact's word for the new state. Only the end of
+an execution that is over already moves nothing: whoever has the work by then did not do what it tells of.
 """
 
 from collections.abc import Callable
@@ -65,6 +66,9 @@ _HELD: Final = frozenset({"claimed", "in_progress"})
 _UNDONE: Final = _IDLE | _HELD | {"waiting_input", "blocked", "suspended"}
 _OPEN: Final = _UNDONE | {"in_review", "submitted", "verified"}
 
+OVER_MAX: Final = 32
+"""So many executions of an item that are over are known by their ids; an end of an earlier one is taken for news."""
+
 
 class Lifecycle(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Where a work item stands, and what it must remember to go on from there.
@@ -72,6 +76,7 @@ class Lifecycle(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     `back` is the state that it returns to when none of `pauses` (suspended, blocked) is left; `inputs` and `blockers`
     are the open questions and the open blocking escalations; `reviews` the open reviews with the number of verdicts
     that each still needs; `executions` those that are under way: the work moves on when the last of them has ended.
+    `over` are the last of those that are over: what is told of their end once more, or too late, moves nothing.
     """
 
     state: State = ""
@@ -82,6 +87,7 @@ class Lifecycle(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     reviews: tuple[tuple[str, int], ...] = ()
     pauses: tuple[State, ...] = ()
     executions: tuple[str, ...] = ()
+    over: tuple[str, ...] = ()
 
     @property
     def is_open(self) -> bool:
@@ -131,7 +137,8 @@ def _to(state: State, allowed: frozenset[str]) -> Callable[[Lifecycle, Any], Ste
         # A blocking escalation outlives every change of state but the end: nothing else settles it.
         blockers = () if state in ENDED else life.blockers
         # Nor does an execution outlive one: whoever else has the work now, or hands it in, begins or ends it anew.
-        return Step(Lifecycle(state, life.cycle, "", (), blockers, life.reviews), life.state in allowed)
+        over = _over(life, life.executions)
+        return Step(Lifecycle(state, life.cycle, "", (), blockers, life.reviews, over=over), life.state in allowed)
 
     return move
 
@@ -147,16 +154,24 @@ def _start(life: Lifecycle, payload: ExecutionStarted) -> Step:
     # A blocking escalation halts nobody who has not begun, and the state stays; but nobody begins before it is settled.
     joins = bool(life.executions) and life.state == "waiting_input"
     allowed = (life.state in _IDLE or life.state in _HELD or joins) and not life.blockers
-    executions = (*(e for e in life.executions if e != payload.execution_id), payload.execution_id)
+    id = payload.execution_id
+    executions = (*(e for e in life.executions if e != id), id)
     inputs = life.inputs if life.executions else ()
     state = _at_work(inputs, life.blockers)
-    return Step(Lifecycle(state, life.cycle, "", inputs, life.blockers, life.reviews, (), executions), allowed)
+    # Who is said to be at it is at it, also under an id that was used before: it is under way again.
+    over = tuple(e for e in life.over if e != id) if id in life.over else life.over
+    return Step(Lifecycle(state, life.cycle, "", inputs, life.blockers, life.reviews, (), executions, over), allowed)
 
 
 def _working(life: Lifecycle) -> Lifecycle:
     """Work that is carried out."""
     state = _at_work(life.inputs, life.blockers)
-    return Lifecycle(state, life.cycle, "", life.inputs, life.blockers, life.reviews, (), life.executions)
+    return Lifecycle(state, life.cycle, "", life.inputs, life.blockers, life.reviews, (), life.executions, life.over)
+
+
+def _over(life: Lifecycle, ids: tuple[str, ...]) -> tuple[str, ...]:
+    """The executions that are over when these are as well."""
+    return (*(e for e in life.over if e not in ids), *ids)[-OVER_MAX:] if ids else life.over
 
 
 def _at_work(inputs: tuple[str, ...], blockers: tuple[str, ...]) -> State:
@@ -208,6 +223,7 @@ def _resume(state: State) -> Callable[[Lifecycle, Any], Step]:
 
 
 def _ask(life: Lifecycle, payload: ExecutionInputRequired) -> Step:
+    # Also in an execution that is over: whom it is for has it before them, and the work waits for what they say.
     inputs = (*(i for i in life.inputs if i != payload.request_id), payload.request_id)
     return Step(_working(_replace(life, inputs=inputs)), life.state in ("in_progress", "waiting_input"))
 
@@ -245,12 +261,16 @@ def _go_on(life: Lifecycle) -> Lifecycle:
 
 
 def _execute(life: Lifecycle, payload: WorkExecuted) -> Step:
-    others = tuple(e for e in life.executions if e != payload.execution_id)
+    id = payload.execution_id
+    allowed = life.state in ("in_progress", "waiting_input")
+    if id in life.over or life.state in ENDED or life.back in ENDED:
+        # The work has gone on since, or nothing is left to do: whose work it is now is not moved by an earlier one.
+        return Step(life, allowed and (payload.result != "completed" or life.state == "in_progress"))
+    others = tuple(e for e in life.executions if e != id)
+    over = _over(life, (id,))
     if others:
         # Whoever else is at it goes on, and so does the work, with the questions that are open.
-        after = _go_on(_replace(life, executions=others))
-        return Step(after, life.state in ("in_progress", "waiting_input"))
-    allowed = life.state in ("in_progress", "waiting_input")
+        return Step(_go_on(_replace(life, executions=others, over=over)), allowed)
     match payload.result:
         case "completed":
             # What others handed in before may still be looked at.
@@ -261,7 +281,7 @@ def _execute(life: Lifecycle, payload: WorkExecuted) -> Step:
             state = _at_work((), life.blockers)
         case "aborted":
             state = "claimed"
-    return Step(Lifecycle(state, life.cycle, "", (), life.blockers, life.reviews), allowed)
+    return Step(Lifecycle(state, life.cycle, "", (), life.blockers, life.reviews, over=over), allowed)
 
 
 def _request(life: Lifecycle, payload: ReviewRequested) -> Step:
@@ -270,7 +290,7 @@ def _request(life: Lifecycle, payload: ReviewRequested) -> Step:
         # One has handed in, and others are still at it: the work goes on, and waits for the verdict at its end.
         return Step(_replace(life, reviews=reviews), True)
     allowed = life.state in ("submitted", "in_review")
-    after = Lifecycle("in_review", life.cycle, "", life.inputs, life.blockers, reviews, (), life.executions)
+    after = Lifecycle("in_review", life.cycle, "", life.inputs, life.blockers, reviews, (), life.executions, life.over)
     return Step(after, allowed)
 
 
@@ -288,7 +308,8 @@ def _review(life: Lifecycle, payload: WorkReviewed) -> Step:
     if goes_on:
         return Step(_replace(life, reviews=left), allowed)
     state: State = "in_review" if left else "submitted"
-    return Step(Lifecycle(state, life.cycle, "", life.inputs, life.blockers, left, (), life.executions), allowed)
+    after = Lifecycle(state, life.cycle, "", life.inputs, life.blockers, left, (), life.executions, life.over)
+    return Step(after, allowed)
 
 
 def _drop(life: Lifecycle, payload: ReviewInvalidated | ReviewWithdrawn) -> Step:
@@ -302,7 +323,7 @@ def _drop(life: Lifecycle, payload: ReviewInvalidated | ReviewWithdrawn) -> Step
 
 def _reopen(life: Lifecycle, payload: WorkReopened) -> Step:
     allowed = life.state in ("submitted", "verified", "completed", "failed")
-    return Step(Lifecycle("ready", life.cycle + 1), allowed)
+    return Step(Lifecycle("ready", life.cycle + 1, over=_over(life, life.executions)), allowed)
 
 
 _MOVES: Final[dict[type, Callable[[Lifecycle, Any], Step]]] = {

@@ -45,7 +45,10 @@ OVER_MAX: Final = 8
 """So many claims on a key that are over are known there by their ids; in the relations, all are."""
 
 ENDED_MAX: Final = 16_384
-"""Of how many items that have ended it is known who was named, and under which process, should they be reopened."""
+"""Of how many items that have ended it is known who was named, and under which process, should they be reopened.
+
+As long it is known, too, that nothing more becomes a part of what was completed.
+"""
 
 FIRST: Final = sequence(1)
 
@@ -179,6 +182,10 @@ class Relations(msgspec.Struct):
         if fence is not None and fence < claim.fence:
             return f"the fence {fence} on {claim.key[:60]} is behind {claim.fence}"
         return None
+
+    def knows(self, claim_id: str) -> bool:
+        """Whether a claim of this id was ever told of in the stream of its key, be it over or too late."""
+        return claim_id in self.claims or self.is_past(claim_id) or _digest(claim_id) in self.late
 
     def is_past(self, claim_id: str) -> bool:
         """Whether a claim of this id held something, and is over; it is never one again."""

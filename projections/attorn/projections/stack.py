@@ -28,9 +28,19 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True):
     clarity: float
 
 
-def stack(defined: WorkDefined | None, readied: WorkReadied | None = None, required: Sequence[str] = ()) -> Stack:
-    """The layers of a work item; without `required`, all five are."""
+def stack(
+    defined: WorkDefined | None,
+    readied: WorkReadied | None = None,
+    required: Sequence[str] = (),
+    answers: str | None = None,
+) -> Stack:
+    """The layers of a work item; without `required`, all five are.
+
+    `answers`: who answers for it now, whoever its definition names.
+    """
     said = {layer: _said(layer, defined, readied) for layer in LAYERS}
+    if answers is not None and said["who"] is not None and not (readied is not None and readied.who):
+        said["who"] = answers
     wanted = tuple(required) or LAYERS
     missing = tuple(unmet(wanted, defined, readied))
     return Stack(**said, missing=missing, clarity=1 - len(missing) / len(wanted))

@@ -201,8 +201,8 @@ def executes(payload: Any, executor: str | None, life: Lifecycle) -> str | None:
     taker = _TAKERS.get(payload.__class__, "")
     if taker is None:
         return None
-    if payload.__class__ is execution.ExecutionStarted and payload.execution_id in life.executions:
-        return executor  # what is under way stays with whom it began with
+    if payload.__class__ is execution.ExecutionStarted and life.executions:
+        return executor  # what is under way stays with whom it began with, whoever joins them
     return getattr(payload, taker) if taker else executor
 
 

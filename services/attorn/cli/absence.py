@@ -1,15 +1,15 @@
 """`attorn absence`: who is away, and who stands in."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from attorn.cli.connect import connected
 from attorn.cli.inputs import command
-from attorn.cli.options import Given, Reason, When, Who
+from attorn.cli.options import Given, Limit, Reason, When, Who
 from attorn.cli.output import Column, write_list
-from attorn.cli.people import directory
+from attorn.cli.paging import listed, others
 from attorn.cli.telling import tell_plainly
 from attorn.contracts.participant import Covers, DeclareAbsence, EndAbsence
 
@@ -71,18 +71,11 @@ async def end(
 
 
 @app.command
-async def ls(*, options: Given) -> None:
+async def ls(*, limit: Limit = 100, options: Given) -> None:
     """List who is away, or will be.
 
     Example: attorn absence ls
     """
-    now = datetime.now(UTC)
     async with connected(options) as attorn:
-        people = await directory(attorn)
-    found: list[dict[str, Any]] = [
-        {"id": id, "substitute": each.substitute, "from": each.from_, "until": each.until, "covers": list(each.covers)}
-        for id, who in sorted(people.participants.items())
-        for each in (fact.value for fact in who.absences)
-        if each.ended is None and each.until >= now
-    ]
-    write_list(options, found, COLUMNS, id="id", nothing="nobody is away")
+        found, more = await listed(attorn, "absences", "absences", limit, at=datetime.now(UTC))
+    write_list(options, found, COLUMNS, id="id", nothing="nobody is away", more=others(more))

@@ -1,6 +1,5 @@
 """`attorn agent`: agents at work in processes, and who looks after them."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -9,31 +8,16 @@ from cyclopts import App, Parameter
 from attorn.cli.connect import connected
 from attorn.cli.errors import Exit, not_found
 from attorn.cli.inputs import command, digest_of, pairs
-from attorn.cli.options import At, From, Given, Id, Limit, Reason, Text, When, as_of
+from attorn.cli.options import At, From, Given, Id, Length, Limit, Reason, Text, When, as_of
 from attorn.cli.output import Column, write_list
 from attorn.cli.paging import listed, others
-from attorn.cli.policy import in_words
 from attorn.cli.telling import tell_plainly
+from attorn.cli.words import in_words
 from attorn.contracts.participant import DeployAgent, Oversight, StepInstructions, UndeployAgent, VolumeFloor
 
 app = App(name="agent", help="Agents at work in processes, and who looks after them.")
 
 
-def length(type_: Any, tokens: Sequence[Any]) -> timedelta:
-    """`5m`, `4h`, `30d`, or as ISO 8601 has it, `PT5M`."""
-    import msgspec
-
-    text = tokens[0].value
-    units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-    if text[:-1].isdecimal() and text[-1] in units:
-        return timedelta(**{units[text[-1]]: int(text[:-1])})
-    try:
-        return msgspec.convert(text, timedelta, strict=False)
-    except msgspec.ValidationError:
-        raise ValueError(f"{text!r} is not a length of time such as 5m, 4h, 30d or PT5M") from None
-
-
-Length = Annotated[timedelta, Parameter(converter=length, metavar="TIME")]
 Agent = Annotated[str, Parameter(metavar="AGENT", help="The id of the agent.")]
 Process = Annotated[str, Parameter(metavar="PROCESS", help="The id of the process.")]
 Environment = Annotated[Text | None, Parameter(help="Which of several installations; by default production.")]
@@ -82,7 +66,7 @@ async def deploy(
 ) -> None:
     """Let an agent work in a process.
 
-    Refused, with all that is missing, unless the process is mapped, published and not retired and says who is asked
+    Refused, with all that is missing, unless the process has steps, is published and not retired and says who is asked
     when work is stuck, and the agent has a sponsor who is here, a heartbeat, a plan of oversight, what its steps need
     among its capabilities, and somebody who is agent_manager there.
 
@@ -159,8 +143,23 @@ async def stuck(
         found += ({"process": help_["process"], **rung} for rung in help_.get("rungs", ()))
         if "problem" in help_:
             found.append({"process": help_["process"], "problem": help_["problem"]})
-    write_list(options, found, STUCK, id="process", nothing=f"{agent} is not deployed; nobody would be asked")
+    nothing = f"{agent} is deployed nowhere; of its work, `attorn escalation ladder WORK` says who is asked"
+    write_list(options, found, STUCK, id="process", nothing=nothing)
     return Exit.CHECK_FAILED if not helps or any("problem" in help_ for help_ in helps) else 0
+
+
+@app.command
+async def unmanaged(*, options: Given) -> int:
+    """List the processes in which agents are at work, and nobody manages agents there. Exits 7 when there are any.
+
+    Example: attorn agent unmanaged
+    """
+    async with connected(options) as attorn:
+        answer = await attorn.ask("unmanaged", at=datetime.now(UTC))
+    found = [{"process": process} for process in answer["processes"]]
+    nothing = "wherever agents are at work, somebody manages them"
+    write_list(options, found, (Column("PROCESS", "process", "id"),), id="process", nothing=nothing)
+    return Exit.CHECK_FAILED if found else Exit.OK
 
 
 @app.command

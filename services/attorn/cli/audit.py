@@ -9,7 +9,8 @@ from cyclopts import App, Parameter
 
 from attorn.cli.connect import Attorn, connected
 from attorn.cli.errors import Exit, Failed, misused, not_found, visible
-from attorn.cli.options import Given, Id, Limit, Options
+from attorn.cli.known import require
+from attorn.cli.options import Given, Id, Limit, Options, When
 from attorn.cli.output import Column, bold, facts, progress, say, shown, write_list, write_one
 from attorn.cli.paging import listed, others, whole
 from attorn.cli.reading import pages, require_position
@@ -22,9 +23,10 @@ PLACES_MAX: Final = 10
 FINDINGS = (
     Column("FINDING", "id", "id"),
     Column("IN", "stream", "id"),
-    Column("STATUS", lambda f: f["status"] if f["status"] != "open" else None, "id"),
+    Column("STATUS", "status", "id"),
     Column("WHAT", "detail"),
 )
+COUNTS = (Column("RULE", "rule", "id"), Column("OPEN", "open", "number"), Column("FOUND", "found", "number"))
 
 
 @app.command
@@ -66,15 +68,20 @@ async def findings(
         Literal["open", "accepted", "remediated", "dismissed"] | None,
         Parameter(help="Only those of which this was decided; open: nothing yet."),
     ] = None,
+    process: Annotated[Id | None, Parameter(help="Only of work under this process, and of the process itself.")] = None,
+    since: Annotated[When | None, Parameter(help="Only what was recorded at this time or later.")] = None,
+    counts: Annotated[bool, Parameter(help="Only how many there are of each rule.")] = False,
     limit: Limit = 100,
     options: Given,
 ) -> None:
-    """List which rules were broken by facts that were recorded all the same, stream by stream.
+    """List which rules were broken by facts that were recorded all the same, the newest first.
 
-    A finding is named RULE@POSITION: `attorn events get POSITION` shows what broke it.
+    A finding is named RULE@POSITION: `attorn events get POSITION` shows what broke it, `attorn finding` decides on it.
 
-    Example: attorn audit findings --rule control-bypassed
+    Example: attorn audit findings --status open --since 2026-03-01 --process refunds
     """
+    if counts and (work or rule or status):
+        raise misused("--counts goes with --process and --since only")
     if rule is not None:
         from difflib import get_close_matches
 
@@ -83,9 +90,28 @@ async def findings(
         if rule not in RULES:
             near = get_close_matches(rule, RULES, n=1)
             raise misused(f"there is no rule {rule!r}{f'; did you mean {near[0]!r}?' if near else ''}")
+    asked: dict[str, Any] = {"process": process, "since": since}
+    if counts:
+        await _count(options, asked)
+        return
+    # All of them come faster stream by stream, and are put in order here.
+    asked |= {"work": work, "rule": rule, "status": status, "newest_first": bool(limit) or None}
     async with connected(options) as attorn:
-        found, more = await listed(attorn, "findings", "findings", limit, work=work, rule=rule, status=status)
+        found, more = await listed(attorn, "findings", "findings", limit, **asked)
+    found.sort(key=lambda finding: -finding["position"])
     write_list(options, found, FINDINGS, id="id", nothing="nothing was found", more=others(more))
+
+
+async def _count(options: Options, asked: dict[str, Any]) -> None:
+    """How many findings there are of each rule, those that most wait for somebody to decide first."""
+    async with connected(options) as attorn:
+        counted = await attorn.ask("finding_counts", **asked)
+        if not counted["found"]:
+            await require(attorn, **asked)
+    still_open = counted["open_by_rule"]
+    rules = [{"rule": r, "open": still_open.get(r, 0), "found": n} for r, n in counted["found_by_rule"].items()]
+    rules.sort(key=lambda one: (-one["open"], -one["found"]))
+    write_list(options, rules, COUNTS, id="rule", nothing="nothing was found")
 
 
 CONTROLS = (
@@ -147,6 +173,12 @@ DUPLICATES = (
     Column("FAILED", "failed", "number"),
     Column("DOUBLES", "doubles", "number"),
     Column("LAST AT", "last_position", "number"),
+)
+OVERLAPS = (
+    Column("RESOURCES", "prefix", "id"),
+    Column("CHANGED BY", "agents"),
+    Column("HELD BY", "claims"),
+    Column("PEOPLE", "people"),
 )
 HALF_DONE = (
     Column("WORK", lambda e: e["escalation"]["work"], "id"),
@@ -213,6 +245,25 @@ async def half_done(
 
 
 @app.command
+async def overlaps(
+    prefix: Annotated[str, Parameter(metavar="PREFIX", help="Only resources whose names begin so.")] = "",
+    /,
+    *,
+    depth: Annotated[int, Parameter(metavar="N", help="How many parts of a name, between slashes, count.")] = 1,
+    limit: Limit = 100,
+    options: Given,
+) -> None:
+    """List the resources that more than one agent changed or holds.
+
+    Example: attorn audit overlaps orders/ --depth 2
+    """
+    async with connected(options) as attorn:
+        found, more = await listed(attorn, "overlaps", "overlaps", limit, prefix=prefix, depth=depth)
+    nothing = "no two agents are at the same resources"
+    write_list(options, found, OVERLAPS, id="prefix", nothing=nothing, more=others(more))
+
+
+@app.command
 async def criteria(
     criterion: Annotated[Id | None, Parameter(metavar="CRITERION", help="Only this one.")] = None,
     /,
@@ -230,8 +281,10 @@ async def criteria(
     async with connected(options) as attorn:
         found = await attorn.ask("criteria", limit=1, **asked)
         found["verdicts"], more = await listed(attorn, "criteria", "verdicts", limit, **asked)
-    numbers = f"{found['items']:,}: {found['passed']:,} passed, {found['failed']:,} failed, {found['waived']:,} waived"
-    _with_list(options, found, "verdicts", CRITERIA, numbers, more=others(more))
+    counts = ", ".join(f"{found[result]:,} {result}" for result in ("passed", "failed", "waived"))
+    numbers = f"{found['items']:,} verdicts: {counts}"
+    nothing = "no work was held against such a criterion"
+    _with_list(options, found, "verdicts", CRITERIA, numbers, nothing=nothing, more=others(more))
 
 
 @app.command
@@ -258,19 +311,27 @@ async def escalations(
         f"{found['items']:,} items: {found['raised']:,} raised, {found['wanted']:,} wanted, "
         f"{found['confirmed']:,} both; {found['over']:,} over, {found['missed']:,} missed{right}"
     )
-    _with_list(options, found, "found", JUDGED, numbers, more=others(more))
+    nothing = "there is none" if found["items"] else f"no work was held against {criterion}"
+    _with_list(options, found, "found", JUDGED, numbers, nothing=nothing, more=others(more))
 
 
 def _with_list(
-    options: Options, found: dict[str, Any], field: str, columns: tuple[Column, ...], numbers: str, *, more: str
+    options: Options,
+    found: dict[str, Any],
+    field: str,
+    columns: tuple[Column, ...],
+    numbers: str,
+    *,
+    nothing: str = "there is none",
+    more: str,
 ) -> None:
     """A list, and under it, for people, what it adds up to; all of it where one thing is asked for as JSON."""
     found.pop("next", None)
     if options.output == "json":
         write_one(options, found, lambda: (), id=numbers)
         return
-    write_list(options, found[field], columns, id="work", nothing="there is none", more=more)
-    if options.output == "table":
+    write_list(options, found[field], columns, id="work", nothing=nothing, more=more)
+    if options.output == "table" and found.get("items") != 0:
         say(numbers)
 
 
@@ -305,6 +366,8 @@ async def scorecard(
     """
     async with connected(options) as attorn:
         found = await attorn.ask("scorecard", agent=agent, process=process)
+        if not found["scores"]:
+            await require(attorn, agent=agent, process=process)
         look = await attorn.ask("last_look", agent=agent, at=datetime.now(UTC))
     if options.output == "json":
         write_one(options, found | {"last_look": look}, lambda: (), id=agent)

@@ -2,6 +2,7 @@
 
 import gc
 import inspect
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -9,7 +10,7 @@ from typing import Annotated, Any, Final
 
 from cyclopts import App, Group, Parameter
 
-from attorn.cli.errors import misused
+from attorn.cli.errors import Failed, misused
 from attorn.cli.options import DEFAULT_URL, Format, Options, login
 
 WORKING: Final = Group("Work", sort_key=1)
@@ -64,8 +65,6 @@ COMMANDS: Final = (
 """Group, name, what to load from the module of that name, one sentence."""
 
 NAMES: Final = tuple(name for _, name, _, _ in COMMANDS)
-ALONE: Final = frozenset(name for _, name, found, _ in COMMANDS if found != "app")
-"""The commands that have no commands of their own."""
 MODULES: Final[Mapping[str, str]] = MappingProxyType(
     {"import": "imports", "service-review": "service_review", "contributions": "activity", "output": "outputs"}
 )
@@ -100,14 +99,51 @@ app["--version"].group = RUNNING
 for _group, _name, _found, _sentence in COMMANDS:
     _place = f"attorn.cli.{MODULES.get(_name, _name)}:{_found}"
     app.command(_place, name=_name, help=_sentence, group=_group, sort_key=NAMES.index(_name))
-app.meta.group_parameters = EVERY
+
+
+EVERYWHERE: Final = ("--output", "-o", "--as", "--nats-url", "--data", "--timeout")
+
+
+def in_order(argv: Sequence[str]) -> list[str]:
+    """`argv` with what holds for every command first: commands that take `-` for a file would take `-o` for one too."""
+    ours, others = list[str](), list[str]()
+    rest = iter(argv)
+    for token in rest:
+        name, equals, _ = token.partition("=")
+        if token == "--":
+            others += [token, *rest]
+        elif name not in EVERYWHERE:
+            others.append(token)
+        elif equals:
+            ours.append(token)
+        elif (value := next(rest, None)) is None:
+            others.append(token)
+        else:
+            ours += [token, value]
+    return [*ours, *others]
+
+
+def output_of(argv: Sequence[str]) -> str:
+    """How the answer is to be written, also where the line cannot be read to its end."""
+    said = os.environ.get("ATTORN_OUTPUT", "")
+    for token, value in zip(argv, [*argv[1:], ""], strict=True):
+        name, equals, attached = token.partition("=")
+        if token == "--":
+            break
+        if name in ("--output", "-o"):
+            said = attached if equals else value
+    return said
 
 
 def ready_help(argv: Sequence[str]) -> None:
     """Where the help of one command is asked for, have it say all it has to say, and not its sentence in the list."""
     if {"--help", "-h"} & set(argv):
-        for name in ALONE & set(argv):
-            app[name].help = inspect.getdoc(app[name].default_command)
+        asked = app
+        for word in argv:
+            if not word.startswith("-") and word in asked:
+                asked = asked[word]
+        if asked is not app and asked.default_command is not None:
+            asked.help = inspect.getdoc(asked.default_command)
 
 
 @app.meta.default
@@ -115,11 +151,13 @@ def launch(
     *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
     output: Annotated[
         Format,
-        Parameter(name=("--output", "-o"), env_var="ATTORN_OUTPUT", help="How the answer is written."),
+        Parameter(name=("--output", "-o"), env_var="ATTORN_OUTPUT", group=EVERY, help="How the answer is written."),
     ] = "table",
     actor: Annotated[
         str | None,
-        Parameter(name="--as", metavar="WHO", env_var="ATTORN_AS", help="Who acts; by default who is logged in."),
+        Parameter(
+            name="--as", metavar="WHO", env_var="ATTORN_AS", group=EVERY, help="Who acts; by default who is logged in."
+        ),
     ] = None,
     nats_url: Annotated[
         str | None,
@@ -127,19 +165,28 @@ def launch(
             name="--nats-url",
             metavar="URL",
             env_var="ATTORN_NATS_URL",
+            group=EVERY,
             help=f"Where NATS is; by default the attorn that runs on --data, else {DEFAULT_URL}.",
         ),
     ] = None,
     data: Annotated[
-        Path,
+        Path | None,
         Parameter(
-            name="--data", metavar="DIR", env_var="ATTORN_DATA", help="The data directory of this machine's attorn."
+            name="--data",
+            metavar="DIR",
+            env_var="ATTORN_DATA",
+            group=EVERY,
+            help=f"The data directory of this machine's attorn, by default {Options.data}; named, no other answers.",
         ),
-    ] = Path(".attorn"),
+    ] = None,
     timeout: Annotated[
         float,
         Parameter(
-            name="--timeout", metavar="SECONDS", env_var="ATTORN_TIMEOUT", help="How long to wait for an answer."
+            name="--timeout",
+            metavar="SECONDS",
+            env_var="ATTORN_TIMEOUT",
+            group=EVERY,
+            help="How long to wait for an answer.",
         ),
     ] = 5.0,
 ) -> int | None:
@@ -151,15 +198,27 @@ def launch(
     if "options" not in ignored:
         result: Any = command(*bound.args, **bound.kwargs)
         return result if isinstance(result, int) else None
-    options = Options(actor=actor or login(), nats_url=nats_url or None, data=data, output=output, timeout=timeout)
-    result = command(*bound.args, **bound.kwargs, options=options)
-    if inspect.isawaitable(result):
-        import asyncio
-        import logging
+    options = Options(
+        actor=actor or login(),
+        nats_url=nats_url or None,
+        data=data or Options.data,
+        data_named=data is not None,
+        output=output,
+        timeout=timeout,
+    )
+    try:
+        result = command(*bound.args, **bound.kwargs, options=options)
+        if inspect.isawaitable(result):
+            import asyncio
+            import logging
 
-        # What libraries and readers of the log report on the way is for services; here it would be in the way.
-        logging.getLogger().addHandler(logging.NullHandler())
-        result = asyncio.run(_awaited(result))
+            # What libraries and readers of the log report on the way is for services; here it would be in the way.
+            logging.getLogger().addHandler(logging.NullHandler())
+            result = asyncio.run(_awaited(result))
+    except Failed as failed:
+        from attorn.cli.typed import Typed
+
+        raise Typed(command, bound.arguments).explain(failed) from None
     return result if isinstance(result, int) else None
 
 

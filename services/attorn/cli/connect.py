@@ -19,6 +19,9 @@ CONNECT_S = 2.0
 RESTART_S = 3.0
 """How long a command waits for a part of this machine's attorn that has just ended: its supervisor starts it again."""
 
+HINT_S = 1.0
+"""How long somebody who was refused waits to be told what they may have meant."""
+
 
 @asynccontextmanager
 async def connected(options: Options, *, patient: bool = False) -> AsyncIterator["Attorn"]:
@@ -114,8 +117,30 @@ class Attorn:
                 hint = "it may have been recorded; look before you ask again"
                 raise Failed(what, hint=hint, code=Exit.TIMED_OUT) from None
         if isinstance(reply, Problem):
-            raise of_problem(reply)
+            raise await self._with_a_hint(of_problem(reply))
         return reply
+
+    async def _with_a_hint(self, failed: Failed) -> Failed:
+        """`failed`, with what leads on from there, where that can be said."""
+        from attorn.cli.hints import next_step, unregistered
+
+        failed.hint = failed.hint or next_step(failed.rules)
+        unknown = unregistered(failed.rules)
+        if unknown and not failed.hint:
+            import asyncio
+            from difflib import get_close_matches
+
+            failed.hint = "`attorn participant ls` says who there is"
+            # Ids are listed in their order, and most slips of the hand spare the first letter.
+            near, before = list[str](), chr(ord(unknown[0]) - 1) + "~"
+            with suppress(Failed, TimeoutError):
+                async with asyncio.timeout(HINT_S):
+                    page = await self.ask("participants", after=before, limit=1_000)
+                near = get_close_matches(unknown, [each["id"] for each in page.get("participants", ())], n=1)
+            # Who has left is there, and not meant to be somebody else.
+            if near and near[0] != unknown:
+                failed.hint = f"did you mean {near[0]}? {failed.hint}"
+        return failed
 
     async def request(self, subject: str, body: bytes, headers: dict[str, str] | None = None) -> Reply:
         """A receipt or a problem. Raises TimeoutError, and Failed when nobody is there."""
@@ -180,6 +205,12 @@ class Attorn:
         answer = msgspec.json.decode(data)
         if answer.get("kind") == "problem":
             raise of_problem(msgspec.convert(answer, Problem))
+        if (asked.get("position") or 0) > answer["position"]:
+            if asked["position"] > (last := await self.ledger.last()):
+                # What the log has not come to cannot be told; to answer as of now would pass for it.
+                raise Failed(f"the log ends at position {last}, before {asked['position']}", code=Exit.NOT_FOUND)
+            if "wait_for" not in asked:
+                return await self.ask_at(question, wait=wait, wait_for=asked["position"], **parameters)
         return answer["position"], answer["result"]
 
 
@@ -199,4 +230,4 @@ def of_problem(problem: Problem) -> Failed:
         case Exit.UNREACHABLE:
             return Failed(problem.detail, hint="try again in a moment; `attorn status` says more", code=code)
         case _:
-            return Failed(problem.detail, code=code)
+            return Failed(problem.detail, code=code, field=problem.field)

@@ -1,6 +1,7 @@
 """`attorn delegation`: entrust somebody with part of the work, within bounds; take it on, take it back."""
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Annotated, Any, Final, TypeAlias
 
@@ -10,10 +11,11 @@ from attorn.cli.connect import Attorn, connected
 from attorn.cli.errors import not_found, visible
 from attorn.cli.inputs import command, fresh, pairs
 from attorn.cli.options import From, Given, Id, Limit, Position, Reason, Text, Texts, When, Who, Work, as_of
-from attorn.cli.output import Column, bold, facts, shown, write_list, write_one
+from attorn.cli.output import Column, bold, facts, width, write_list, write_one
 from attorn.cli.paging import listed, others, whole
 from attorn.cli.state import folded, only
 from attorn.cli.telling import tell
+from attorn.cli.words import amounts, bounds
 from attorn.contracts.delegation import (
     AcceptDelegation,
     Budget,
@@ -28,7 +30,7 @@ from attorn.contracts.delegation import (
     RevokeDelegation,
     SuspendDelegation,
 )
-from attorn.contracts.ids import Autonomy, Ref
+from attorn.contracts.ids import Autonomy, Money, Ref
 from attorn.projections.delegations import State
 
 app = App(name="delegation", help="Entrust somebody with part of the work, within bounds.")
@@ -40,12 +42,20 @@ Delegation = Annotated[
 COLUMNS = (
     Column("DELEGATION", "delegation", "id"),
     Column("WORK", "work", "id"),
-    Column("STATE", "state", "id"),
+    Column("STATE", lambda d: f"{d['state']} (rests)" if d.get("rests") else d["state"], "id"),
     Column("FROM", "delegator", "id"),
     Column("TO", "delegate", "id"),
     Column("UNTIL", lambda d: d.get("terms", {}).get("valid_until"), "time"),
     Column("MAY", lambda d: [d.get("terms", {}).get("autonomy"), *d.get("terms", {}).get("activities", ())]),
 )
+
+
+def money(type_: Any, tokens: Sequence[Any]) -> Money:
+    """`200.00EUR`, or with a space between."""
+    found = re.fullmatch(r"([0-9.]+) ?([A-Z]{3})", tokens[0].value)
+    if found is None:
+        raise ValueError(f"{tokens[0].value!r} is not an amount such as 200.00EUR")
+    return Money(amount=found[1], currency=found[2])
 
 
 @app.command
@@ -62,11 +72,20 @@ async def give(
     ] = None,
     on_violation: Annotated[OnViolation, Parameter(help="What happens when a condition does not hold.")] = "refuse",
     expect: Annotated[Texts, Parameter(help="The name of an output that they are to deliver; once for each.")] = None,
-    autonomy: Annotated[Autonomy | None, Parameter(help="How far they may go by themselves.")] = None,
+    autonomy: Annotated[
+        Autonomy | None,
+        Parameter(
+            help="How far they may go by themselves; by default suggest, which allows nothing with side effects."
+        ),
+    ] = None,
     valid_from: Annotated[When | None, Parameter(help="From when on.")] = None,
     until: Annotated[When | None, Parameter(help="Until when.")] = None,
     max_uses: Annotated[int | None, Parameter(metavar="N", help="How often it may be used.")] = None,
     max_actions: Annotated[int | None, Parameter(metavar="N", help="How many actions it is good for.")] = None,
+    max_tokens: Annotated[int | None, Parameter(metavar="N", help="How many tokens it may use up.")] = None,
+    max_money: Annotated[
+        Money | None, Parameter(converter=money, metavar="AMOUNT", help="How much it may cost, as in 200.00EUR.")
+    ] = None,
     max_minutes: Annotated[float | None, Parameter(metavar="MINUTES", help="How long it may take altogether.")] = None,
     subdelegate: Annotated[int | None, Parameter(metavar="DEPTH", help="How often it may be passed on.")] = None,
     escalate_when: Annotated[Texts, Parameter(help="When they have to ask, in CEL; once for each.")] = None,
@@ -82,6 +101,7 @@ async def give(
     """
     id = id or fresh("D")
     elapsed = timedelta(minutes=max_minutes) if max_minutes is not None else None
+    budget = Budget(money=max_money, tokens=max_tokens, actions=max_actions, elapsed=elapsed)
     conditions = [
         Condition(id=name, expr=expr, on_violation=on_violation)
         for name, expr in pairs(condition, "--condition", number="k")
@@ -96,7 +116,7 @@ async def give(
         "exclusions": exclude,
         "conditions": tuple(conditions) or None,
         "expected_outputs": tuple(ExpectedOutput(name=name) for name in expect) if expect else None,
-        "budget": Budget(actions=max_actions, elapsed=elapsed) if max_actions is not None or elapsed else None,
+        "budget": budget if budget != Budget() else None,
         "valid_from": valid_from,
         "valid_until": until,
         "max_uses": max_uses,
@@ -248,12 +268,12 @@ async def show(
 def _lines(found: dict[str, Any]) -> Iterator[str]:
     root = found.get("root")
     yield bold(f"{found['delegation']} of {found['work']}, {f'begun by {root}' if root else 'begun by no person'}")
+    wide = width()
+    room = None if wide is None else wide - 4
     for link in found.get("links", ()):
-        terms = {name: value for name, value in link.get("terms", {}).items() if value not in (None, [], False, 0)}
         yield f"  {link['delegation']}: {link['delegator']} entrusted {link['delegate']}, {link['state']}"
-        yield from (f"    {line}" for line in facts([(name, shown(value)) for name, value in terms.items()]))
-    used = found.get("used") or {}
-    yield "used: " + ", ".join(f"{name} {shown(value)}" for name, value in used.items() if name != "complete")
+        yield from (f"    {line}" for line in facts(list(bounds(link.get("terms", {}))), room))
+    yield f"used: {amounts(found.get('used') or {}, all_of_it=True)}"
     for violation in found.get("violations", ()):
         yield f"broken: {violation['id']}: {visible(violation['detail'])}"
 

@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from attorn.cli.errors import Exit
-from attorn.cli.output import cells, fold
+from attorn.cli.wrapping import cells, fold
 from attorn.contracts import subjects
 from attorn.contracts.refusal import Problem, Receipt
 

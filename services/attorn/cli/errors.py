@@ -1,9 +1,15 @@
-"""What went wrong, as one line and an exit code; a traceback only for who asks for it with ATTORN_DEBUG=1."""
+"""What went wrong, as one line and an exit code; a traceback only for who asks for it with ATTORN_DEBUG=1.
+
+On a terminal the line is folded; a program that asked for JSON gets a problem in JSON, on standard error as well.
+"""
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
+from typing import Any, TypeAlias
+
+from attorn.cli.wrapping import terminal, wrapped
 
 
 class Exit(IntEnum):
@@ -34,12 +40,31 @@ OF_STATUS = {
 UP = "start one with `attorn up`, or name another with --nats-url"
 
 
-class Failed(Exception):
-    """Why a command did not do what it was asked: one sentence, what to do about it, and lines with the particulars."""
+Broken: TypeAlias = tuple[str, str, str | None]
+"""A rule that would be broken: its code, a sentence, the field of the message."""
 
-    def __init__(self, message: str, *, hint: str = "", code: Exit = Exit.FAILED, lines: Sequence[str] = ()) -> None:
+
+class Failed(Exception):
+    """Why a command did not do what it was asked: one sentence, what to do about it, and lines with the particulars.
+
+    `field` is the place in the message that the sentence is about, `rules` those that would be broken. `typed` says how
+    that place is called on the command line, once somebody knows which command it was.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        code: Exit = Exit.FAILED,
+        lines: Sequence[str] = (),
+        field: str | None = None,
+        rules: Sequence[Broken] = (),
+    ) -> None:
         super().__init__(message)
         self.message, self.hint, self.code, self.lines = message, hint, code, tuple(lines)
+        self.field, self.rules = field, tuple(rules)
+        self.typed: Callable[[str | None, str], str | None] = lambda field, sentence: None
 
 
 def not_found(what: str, hint: str = "") -> Failed:
@@ -50,8 +75,8 @@ def misused(message: str, hint: str = "") -> Failed:
     return Failed(message, hint=hint, code=Exit.USAGE)
 
 
-def report(error: BaseException) -> int:
-    """Say on standard error what went wrong; return the exit code."""
+def report(error: BaseException, output: str = "table") -> int:
+    """Say on standard error what went wrong, in the form of the `output` that was asked for; return the exit code."""
     if isinstance(error, KeyboardInterrupt):
         return Exit.INTERRUPTED  # whoever typed Ctrl-C knows
     failed = explained(error)
@@ -59,16 +84,46 @@ def report(error: BaseException) -> int:
         import traceback
 
         traceback.print_exception(error)
-    print("\n".join((headline(failed), *(f"  {visible(line)}" for line in failed.lines))), file=sys.stderr)
+    if output in ("json", "jsonl"):
+        import json
+
+        print(json.dumps(_problem(failed)), file=sys.stderr)
+        return failed.code
+    width = terminal(sys.stderr)
+    said = (headline(failed), *(f"  {line}" for line in _particulars(failed)))
+    print("\n".join(part for line in said for part in wrapped(line, width)), file=sys.stderr)
     return failed.code
 
 
 def headline(failed: Failed) -> str:
     """`attorn: work/W-9 is not on the log. Hint: …`, on one line."""
     message = visible(failed.message).rstrip(". ")
+    named = failed.typed(failed.field, message) if failed.field else None
+    if named is not None:
+        sentence = message.removeprefix(f"{failed.field}: ")
+        message = f"{named}{'' if sentence.startswith(('is ', 'has ')) else ':'} {sentence}"
     if message[-1:] not in "?!":
         message += "."
     return f"attorn: {message}" + (f" Hint: {visible(failed.hint).rstrip('. ')}." if failed.hint else "")
+
+
+def _particulars(failed: Failed) -> Iterator[str]:
+    """Each broken rule on a line of its own: its code, a sentence, what was typed there; then the other lines."""
+    wide = max((len(rule) for rule, _, _ in failed.rules), default=0)
+    for rule, sentence, field in failed.rules:
+        place = failed.typed(field, sentence) or field
+        yield visible(f"{rule:<{wide}}  {sentence}{f'  ({place})' if place else ''}")
+    yield from map(visible, failed.lines)
+
+
+def _problem(failed: Failed) -> dict[str, Any]:
+    """What went wrong, for a program: a problem as the doors have it, with the exit code."""
+    rules = [
+        {"rule": rule, "detail": detail, **({"field": field} if field else {})} for rule, detail, field in failed.rules
+    ]
+    found = {"detail": failed.message, "field": failed.field, "rules": rules, "hint": failed.hint}
+    said = {name: value for name, value in (found | {"lines": list(failed.lines)}).items() if value}
+    return {"kind": "problem", "exit": int(failed.code), **said}
 
 
 def visible(text: str) -> str:
@@ -94,7 +149,7 @@ def explained(error: BaseException) -> Failed:
 
 
 def _of_usage(error: BaseException) -> Failed | None:
-    from cyclopts import CycloptsError, UnknownCommandError
+    from cyclopts import CycloptsError, UnknownCommandError, UnusedCliTokensError
 
     if not isinstance(error, CycloptsError):
         return None
@@ -109,6 +164,10 @@ def _of_usage(error: BaseException) -> Failed | None:
         word = (error.unused_tokens or [""])[0]
         near = get_close_matches(word, NAMES, n=1)
         return misused(f"there is no command {word!r}{f'; did you mean {near[0]!r}?' if near else ''}", hint)
+    if isinstance(error, UnusedCliTokensError):
+        from attorn.cli.typed import beyond
+
+        return misused(beyond(error.target, error.unused_tokens or (), chain), hint)
     error.verbose = False
     # cyclopts goes on with as many commands as it finds room for; the help that is hinted at has all of them.
     return misused(str(error).partition(" Available commands: ")[0], hint)
@@ -168,11 +227,9 @@ def _of_us(error: BaseException) -> Failed:
     return Failed(f"an error of ours: {type(error).__name__}: {error}", hint="ATTORN_DEBUG=1 shows where it is from")
 
 
-def refused(detail: str, rules: Sequence[tuple[str, str, str | None]], code: Exit = Exit.REFUSED) -> Failed:
-    """A refusal; each broken rule on a line of its own: its code, a sentence, the field."""
+def refused(detail: str, rules: Sequence[Broken], code: Exit = Exit.REFUSED) -> Failed:
+    """A refusal, with the rules that would be broken."""
     if not rules:
         return Failed(f"refused: {detail}", code=code)
-    wide = max(len(rule) for rule, _, _ in rules)
-    lines = [f"{rule:<{wide}}  {sentence}{f'  ({field})' if field else ''}" for rule, sentence, field in rules]
     count = "one rule" if len(rules) == 1 else f"{len(rules)} rules"
-    return Failed(f"refused, nothing was recorded: {count} would be broken", code=code, lines=lines)
+    return Failed(f"refused, nothing was recorded: {count} would be broken", code=code, rules=rules)

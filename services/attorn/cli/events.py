@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from attorn.cli.connect import connected
-from attorn.cli.errors import misused
+from attorn.cli import known
+from attorn.cli.connect import Attorn, connected
+from attorn.cli.errors import Exit, Failed, misused, not_found
 from attorn.cli.options import Given, Limit, Who
-from attorn.cli.output import Column, bold, facts, shown, width, write_lines, write_list
+from attorn.cli.output import Column, bold, facts, say, shown, width, write_lines, write_list, write_told
 from attorn.cli.paging import others
 from attorn.cli.reading import as_item, at_position, pages, require_position
 
@@ -26,6 +27,8 @@ COLUMNS = (
     Column("TYPE", lambda each: _short(each["type"])),
     Column("BY", "by", "id"),
 )
+
+TYPES = (Column("TYPE", lambda each: _short(each["type"]), "id"), Column("EVENTS", "events", "number"))
 
 Stream = Annotated[str | None, Parameter(metavar="KIND/ID", help="Only of this stream, as in work/W-1.")]
 Kind = Annotated[str | None, Parameter(metavar="KIND", help="Only of streams of this kind, as in work.")]
@@ -56,7 +59,7 @@ async def get(
         case "id":
             write_lines([recorded.event.id])
         case "table":
-            write_lines(_described(recorded))
+            write_told(_described(recorded))
 
 
 @app.command
@@ -90,8 +93,30 @@ async def ls(
                 if limit and len(found) > limit:
                     break
         more = bool(limit) and len(found) > limit
+        if not found:
+            await chosen.require(attorn)
     items = (_item(each) for each in (found[:limit] if limit else found))
     write_list(options, items, COLUMNS, id="position", nothing="no such events", more=others(more))
+
+
+@app.command
+async def stats(
+    *,
+    source: Annotated[str | None, Parameter(metavar="URI", help="Only of this CloudEvents source.")] = None,
+    options: Given,
+) -> None:
+    """Count the events of each type.
+
+    Example: attorn events stats
+    """
+    async with connected(options) as attorn:
+        found = await attorn.ask("log_stats", source=source)
+    types = [{"type": type, "events": count} for type, count in found["by_type"].items()]
+    types.sort(key=lambda one: -one["events"])
+    write_list(options, types, TYPES, id="type", nothing="there are no events")
+    if options.output == "table":
+        about = ("items", "participants", "processes", "policies", "sources")
+        say(f"{found['events']:,} events about " + ", ".join(f"{found[name]:,} {name}" for name in about))
 
 
 @app.command
@@ -148,6 +173,25 @@ class _Chosen:
             and (self._by is None or event.authid == self._by)
             and (self._type is None or self._type in (event.type, _short(event.type)))
         )
+
+    async def require(self, attorn: Attorn) -> None:
+        """Raises Failed where nothing was found because a type, or who acted, is none that there is."""
+        from difflib import get_close_matches
+
+        from attorn.contracts.messages import EVENT_BY_TYPE
+
+        types = [*EVENT_BY_TYPE, *map(_short, EVENT_BY_TYPE)]
+        if self._type is not None and self._type not in types:
+            near = get_close_matches(self._type, types, n=1)
+            meant = f"did you mean {near[0]}? " if near else ""
+            raise not_found(f"there is no event of type {self._type}", f"{meant}`attorn contracts ls` says which are")
+        if self._by is not None:
+            try:
+                await known.require(attorn, participant=self._by)
+            except Failed as failed:
+                # The log is read without the views: where they are down, this is left unsaid.
+                if failed.code not in (Exit.UNREACHABLE, Exit.TIMED_OUT):
+                    raise
 
 
 def _item(recorded: "Recorded") -> dict[str, Any]:

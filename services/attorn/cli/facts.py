@@ -9,7 +9,7 @@ from attorn.cli.connect import Attorn, connected
 from attorn.cli.errors import OF_STATUS, Exit, Failed, misused
 from attorn.cli.inputs import read
 from attorn.cli.options import Events, Given
-from attorn.cli.output import progress, say, write_json, write_lines
+from attorn.cli.output import progress, say, write_json, write_lines, write_told
 
 app = App(name="facts", help="Report what has happened, as CloudEvents.")
 
@@ -53,10 +53,10 @@ async def publish(
         case "id":
             write_lines(answer.event_id for answer in answers if isinstance(answer, Receipt))
         case "table":
-            write_lines(_summary(answers))
+            write_told(_summary(answers))
             for type in _misspelt(bodies, answers):
                 say(f"attorn: {type} is no type of event that this attorn knows; it is kept, and means nothing here")
-    return _code(answers)
+    return _code(answers, told=options.output in ("json", "jsonl"))
 
 
 def _misspelt(bodies: list[bytes], answers: list[Any]) -> list[str]:
@@ -150,12 +150,13 @@ def _summary(answers: list[Any]) -> Iterator[str]:
         yield f"  and {len(broken) - TOLD_MAX:,} findings more"
 
 
-def _code(answers: list[Any]) -> int:
+def _code(answers: list[Any], *, told: bool) -> int:
+    """The exit code, and to whoever was not `told` already, what was not recorded."""
     from attorn.contracts.refusal import Problem
 
     wrong = [(number, answer) for number, answer in enumerate(answers, 1) if isinstance(answer, Problem)]
-    for number, answer in wrong[:TOLD_MAX]:
+    for number, answer in () if told else wrong[:TOLD_MAX]:
         say(f"attorn: fact {number} was not recorded: {answer.detail}")
-    if len(wrong) > TOLD_MAX:
+    if len(wrong) > TOLD_MAX and not told:
         say(f"attorn: and {len(wrong) - TOLD_MAX:,} more were not; -o jsonl shows all answers")
     return OF_STATUS.get(wrong[0][1].status, Exit.FAILED) if wrong else Exit.OK

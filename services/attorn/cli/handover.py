@@ -6,8 +6,9 @@ from cyclopts import App, Parameter
 
 from attorn.cli.connect import Attorn, connected
 from attorn.cli.inputs import command, fresh
-from attorn.cli.options import Given, Reason, Texts, When, Work
-from attorn.cli.output import Column, write_list
+from attorn.cli.known import require
+from attorn.cli.options import Given, Id, Limit, Reason, Texts, When, Work
+from attorn.cli.output import Column, say, write_list
 from attorn.cli.state import folded, only
 from attorn.cli.telling import tell
 from attorn.contracts.handover import AcceptHandover, DeclineHandover, OfferHandover
@@ -26,6 +27,12 @@ COLUMNS = (
     Column("TO", "to", "id"),
     Column("BY", "respond_by", "time"),
     Column("OPEN QUESTIONS", "open_questions"),
+)
+CHANGES = (
+    Column("WORK", "work", "id"),
+    Column("CHANGED HANDS", "participant_changes", "number"),
+    Column("CHANGED UNIT", "unit_changes", "number"),
+    Column("CAME BACK", "unit_returns", "number"),
 )
 
 
@@ -80,6 +87,29 @@ async def decline(work: Work, handover: Handover = None, /, *, reason: Reason = 
         id = handover or await _open(attorn, work)
         said = {"work_id": work, "handover_id": id, "reason": reason}
         await tell(attorn, command(DeclineHandover, said), id=id)
+
+
+@app.command
+async def stats(
+    *,
+    process: Annotated[Id | None, Parameter(help="Only of work under this process.")] = None,
+    limit: Limit = 10,
+    options: Given,
+) -> None:
+    """List the items that changed hands most often: from one to another, and back to a unit that had them before.
+
+    Example: attorn handover stats --process refunds
+    """
+    async with connected(options) as attorn:
+        found = await attorn.ask("handovers", process=process, top=limit or 1_000)
+        if not found["items"]:
+            await require(attorn, process=process)
+    top = [each for each in found["top"] if each["participant_changes"] or each["unit_changes"]]
+    write_list(options, top, CHANGES, id="work", nothing="no work has changed hands")
+    if options.output == "table":
+        changes = f"{found['participant_changes']:,} times from one to another"
+        units = f"{found['unit_changes']:,} times to another unit, {found['unit_returns']:,} of them back"
+        say(f"{found['items']:,} items: {changes}, {units}")
 
 
 @app.command

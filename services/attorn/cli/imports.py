@@ -1,7 +1,7 @@
 """`attorn import`: logs of other systems, as facts."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -48,12 +48,12 @@ async def xes(
         raise misused(f"{file}: there is no such file")
     chosen = load(mapping)
     async with connected(options, patient=True) as attorn:
-        with ExitStack() as bars:
+        with ExitStack() as bars, interrupted() as told:
             report = await run(
                 file,
                 chosen,
                 NatsDoors(attorn.nc),
-                _stages(bars),
+                _stages(bars, told),
                 actor=options.actor,
                 source=source,
                 custodian=custodian,
@@ -91,9 +91,9 @@ async def tau(
 
     if not file.is_file():
         raise misused(f"{file}: there is no such file")
-    with ExitStack() as bars:
+    with ExitStack() as bars, interrupted() as told:
         async with connect(options.url, participant=options.actor, source=SOURCE, timeout=options.timeout) as attorn:
-            report = await run(file, attorn, custodian=custodian or options.actor, progress=_stages(bars))
+            report = await run(file, attorn, custodian=custodian or options.actor, progress=_stages(bars, told))
     import msgspec
 
     counts = [("runs", f"{report.runs:,}"), ("facts", f"{report.facts:,}"), ("there already", f"{report.there:,}")]
@@ -121,11 +121,27 @@ async def mappings(*, options: Given) -> None:
     write_list(options, items, (Column("MAPPING", "mapping", "id"),), id="mapping", nothing="there are none")
 
 
-def _stages(bars: ExitStack) -> Callable[[str, int, int], None]:
-    """A bar for each stage, one after the other."""
+@contextmanager
+def interrupted() -> Iterator[dict[str, int]]:
+    """Where Ctrl-C ends it, say how far it got, by the stages that are kept up to date in what is yielded."""
+    import asyncio
+
+    told: dict[str, int] = {}
+    try:
+        yield told
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        facts = sum(done for stage, done in told.items() if stage != "reading")
+        so_far = f"at least {facts:,} facts are recorded" if facts else "nothing is recorded yet"
+        say(f"attorn: stopped; {so_far}. The same command goes on with the rest, and records nothing twice.")
+        raise
+
+
+def _stages(bars: ExitStack, told: dict[str, int]) -> Callable[[str, int, int], None]:
+    """A bar for each stage, one after the other; `told` how far each has come."""
     now: list[tuple[str, Advance]] = []
 
     def advance(stage: str, done: int, total: int) -> None:
+        told[stage] = done
         if not now or now[-1][0] != stage:
             bars.close()
             unit = "bytes" if stage == "reading" else "facts"

@@ -1,8 +1,10 @@
 """What commands take in beside their options: files of TOML or JSON, `id=text` pairs, fresh ids."""
 
 import secrets
+import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -68,8 +70,19 @@ def read(path: str) -> bytes:
     if path == "-":
         if sys.stdin.isatty():
             print("reading from the terminal; Ctrl-D ends it", file=sys.stderr)
-        return sys.stdin.buffer.read()
+        with _interruptible():
+            return sys.stdin.buffer.read()
     return Path(path).read_bytes()
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C ends what blocks here. asyncio would take note of it, and wait until something is awaited."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def pairs(texts: Sequence[str] | None, option: str, *, number: str = "") -> Iterator[tuple[str, str]]:

@@ -7,9 +7,9 @@ from cyclopts import App, Parameter
 
 from attorn.cli.connect import connected
 from attorn.cli.inputs import command, read
-from attorn.cli.options import Given, Reason
+from attorn.cli.options import Given, Limit, Reason
 from attorn.cli.output import Column, write_list
-from attorn.cli.people import directory
+from attorn.cli.paging import listed, others
 from attorn.cli.telling import tell_plainly
 from attorn.contracts.participant import RegisterKey, RevokeKey
 
@@ -62,16 +62,11 @@ async def revoke(
 
 
 @app.command
-async def ls(*, options: Given) -> None:
+async def ls(*, limit: Limit = 100, options: Given) -> None:
     """List the keys, and from where to where in the log each speaks for its owner.
 
     Example: attorn key ls
     """
     async with connected(options) as attorn:
-        people = await directory(attorn)
-    found = [
-        {"id": id, "key_id": k.key_id, "valid_from": k.valid_from, "until": k.until, "public_key": k.public_key}
-        for id, who in sorted(people.participants.items())
-        for k in who.keys
-    ]
-    write_list(options, found, COLUMNS, id="key_id", nothing="no key is registered")
+        found, more = await listed(attorn, "keys", "keys", limit)
+    write_list(options, found, COLUMNS, id="key_id", nothing="no key is registered", more=others(more))

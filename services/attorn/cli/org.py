@@ -7,7 +7,7 @@ from cyclopts import App, Parameter
 from attorn.cli.connect import connected
 from attorn.cli.errors import Exit
 from attorn.cli.options import At, Given, Id, KnownAt, Limit, Position, as_of
-from attorn.cli.output import Column, write_list
+from attorn.cli.output import NAME, Column, write_list
 from attorn.cli.paging import listed, others
 from attorn.contracts.ids import ParticipantKind
 
@@ -20,18 +20,19 @@ NODES = (
     Column("PERSON", "top", "id"),
     Column("UNIT", "org_unit"),
     Column("OF", "external_party"),
-    Column("NAME", "name"),
+    NAME,
     Column("PROBLEM", "problem"),
 )
 PEOPLE = (
     Column("PERSON", "person", "id"),
     Column("ESCALATIONS", "open_escalations", "number"),
     Column("WAITS", "waiting", "number"),
+    Column("FAILED", lambda person: person.get("failed") or None, "number"),
     Column("AGENTS", "agents", "number"),
     Column("PEOPLE", "people", "number"),
     Column("ANSWERS FOR", "answers_for", "number"),
     Column("CARRIES OUT", "executing", "number"),
-    Column("NAME", "name"),
+    NAME,
 )
 AGENTS = (
     Column("AGENT", "id", "id"),
@@ -39,6 +40,7 @@ AGENTS = (
     Column("CARRIES OUT", "executing", "number"),
     Column("WAITS", "waiting", "number"),
     Column("ESCALATIONS", "open_escalations", "number"),
+    Column("FINDINGS", lambda agent: agent.get("findings") or None, "number"),
     Column("NEEDS SOMEBODY", "exceptions"),
 )
 

@@ -5,32 +5,41 @@
     jsonl   one line of JSON for each item
     id      one id a line
 
-Nothing that a stranger wrote reaches the terminal as a control character.
+Nothing that a stranger wrote reaches the terminal as a control character. Where standard output is not UTF-8, what it
+has no character for is `?` to a person, and escaped in JSON.
 """
 
 import os
 import re
-import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final, Literal, TypeAlias
 
+from attorn.cli import wrapping
 from attorn.cli.errors import visible
 from attorn.cli.options import Options
+from attorn.cli.wrapping import cells, fold, terminal, wrapped
 
 Item: TypeAlias = Mapping[str, Any]
 Kind: TypeAlias = Literal["id", "text", "number", "time"]
 
 TEXT_MIN: Final = 10
-TEXT_WANTED: Final = 32
+TEXT_BESIDE: Final = 24
+"""Where a text would have less room than this beside the other columns, it may stand below them."""
+
+SAMPLE: Final = 100
 GAP: Final = "  "
 
 
 @dataclass(frozen=True)
 class Column:
-    """`of` is the name of the field, or finds the value. Where space is short, what is `text` or `time` is folded."""
+    """`of` is the name of the field, or finds the value.
+
+    Where space is short, titles are folded, then `text`, then `time`; of an `id` only a list, between its ids.
+    """
 
     title: str
     of: str | Callable[[Item], Any]
@@ -39,6 +48,12 @@ class Column:
     def value(self, item: Item) -> str:
         found = item.get(self.of) if isinstance(self.of, str) else self.of(item)
         return shown(found, self.kind)
+
+
+NAME: Final = Column(
+    "NAME", lambda who: None if who.get("name") in (who.get("id"), who.get("person")) else who.get("name")
+)
+"""How somebody is called, where that is not their id."""
 
 
 def shown(value: Any, kind: Kind = "text") -> str:
@@ -58,6 +73,8 @@ def shown(value: Any, kind: Kind = "text") -> str:
             if value.keys() == {"id", "version"}:
                 return f"{value['id']} v{value['version']}"
             return ", ".join(f"{name} {shown(each)}" for name, each in value.items())
+        case datetime():
+            return shown(value.astimezone(UTC).isoformat().replace("+00:00", "Z"), "time")
         case str() if kind == "time":
             # Microseconds, and seconds that say nothing, are for programs.
             return re.sub(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::00|(:\d\d))(?:\.\d+)?", r"\1 \2\3", value)
@@ -88,7 +105,7 @@ def write_one(options: Options, item: Any, lines: Callable[[], Iterable[str]], *
     """Write one thing; `lines` makes it for people, `id` names it."""
     match options.output:
         case "table":
-            write_lines(lines())
+            write_told(lines())
         case "json":
             write_json(item)
         case "jsonl":
@@ -97,10 +114,21 @@ def write_one(options: Options, item: Any, lines: Callable[[], Iterable[str]], *
             write_lines([id])
 
 
+def write_told(lines: Iterable[str]) -> None:
+    """Sentences and tables for a person; what is wider than the terminal goes on in the next line."""
+    wide = width()
+    write_lines(part for line in lines for part in wrapped(line, wide))
+
+
 def write_json(value: Any) -> None:
     import msgspec
 
-    write_lines([msgspec.json.format(msgspec.json.encode(value)).decode()])
+    if _foreign():
+        import json
+
+        write_lines([json.dumps(json.loads(msgspec.json.encode(value)), indent=2)])
+    else:
+        write_lines([msgspec.json.format(msgspec.json.encode(value)).decode()])
 
 
 def write_lines(lines: Iterable[str]) -> None:
@@ -113,14 +141,12 @@ def write_lines(lines: Iterable[str]) -> None:
 
 def say(line: str) -> None:
     """To standard error, where it is in nobody's way."""
-    print(visible(line), file=sys.stderr)
+    print("\n".join(wrapped(visible(line), terminal(sys.stderr))), file=sys.stderr)
 
 
 def width() -> int | None:
     """How wide lines may be; None where nobody looks: a table in a file is not wrapped."""
-    if not os.environ.get("COLUMNS", "").isdigit() and not sys.stdout.isatty():
-        return None
-    return max(20, shutil.get_terminal_size().columns)
+    return wrapping.width(sys.stdout)
 
 
 # ---- tables
@@ -131,56 +157,97 @@ def table(rows: Sequence[Sequence[str]], columns: Sequence[Column], width: int |
     # A column without a single value says nothing.
     kept = [n for n in range(len(columns)) if not n or any(row[n] for row in rows)]
     columns, rows = [columns[n] for n in kept], [[row[n] for n in kept] for row in rows]
-    widths = _widths(rows, columns, width)
-    if widths is None:
-        return _records(rows, columns, width or 80)
-    return _table(rows, columns, widths)
-
-
-def _widths(rows: Sequence[Sequence[str]], columns: Sequence[Column], width: int | None) -> list[int] | None:
+    every = range(len(columns))
     natural = [max(cells(column.title), *(cells(row[n]) for row in rows)) for n, column in enumerate(columns)]
-    room = None if width is None else width - len(GAP) * (len(columns) - 1)
-    if room is None or sum(natural) <= room:
-        return natural
-    # Rather than squeeze the text, a time goes on two lines.
-    only_text = {n: min(natural[n], TEXT_WANTED) for n, column in enumerate(columns) if column.kind == "text"}
-    kinds: tuple[Kind, ...] = ("text",)
-    if not only_text or sum(natural) - sum(natural[n] - least for n, least in only_text.items()) > room:
-        kinds = ("text", "time")
-    texts = [n for n, column in enumerate(columns) if column.kind in kinds]
-    left = room - sum(natural[n] for n in range(len(columns)) if n not in texts)
-    # A time is folded between its date and its time of day, and nowhere else.
-    least = {n: min(natural[n], TEXT_MIN) for n in texts}
-    for n in texts:
-        if columns[n].kind == "time":
-            least[n] = natural[n] = max(cells(word) for row in rows for word in (columns[n].title, *row[n].split(" ")))
-    if not texts or left < sum(least.values()):
+    if width is None or sum(natural) + len(GAP) * (len(natural) - 1) <= width:
+        return _table(rows, columns, dict(enumerate(natural)))
+    texts = [n for n in every if columns[n].kind == "text"]
+    others = [n for n in every if n not in texts]
+    # A text keeps its place while there is room for it. Then it is squeezed there, or has lines of its own, whichever
+    # takes fewer; only where neither fits, all is made as narrow as it can be.
+    found = [_widths(rows, columns, every, width, TEXT_BESIDE)]
+    for narrow in (False, True):
+        if not any(found):
+            found = [_widths(rows, columns, every, width, TEXT_MIN, narrow=narrow)]
+            found += [_widths(rows, columns, others, width, narrow=narrow)] if others and texts else []
+    layouts = [(widths, [n for n in every if n not in widths], width) for widths in found if widths]
+    if not layouts:
+        return _records(rows, columns, width)
+    sample = rows[:SAMPLE] if len(layouts) > 1 else ()
+    return _table(rows, columns, *min(layouts, key=lambda layout: sum(1 for _ in _table(sample, columns, *layout))))
+
+
+def _widths(
+    rows: Sequence[Sequence[str]],
+    columns: Sequence[Column],
+    chosen: Sequence[int],
+    width: int,
+    text_min: int = 0,
+    *,
+    narrow: bool = False,
+) -> dict[int, int] | None:
+    """How wide each of the `chosen` columns is; None where they do not fit.
+
+    Each text has `text_min` or all that it wants, and room for its words, but for those that are longer than most are.
+    Titles are folded between their words; with `narrow` so are times, between the date and the time of day, and lists.
+    """
+    found, wanted, least = dict[int, int](), dict[int, int](), dict[int, int]()
+    for n in chosen:
+        title = max(cells(word) for word in columns[n].title.split(" "))
+        values = [row[n] for row in rows]
+        if columns[n].kind == "text":
+            wanted[n] = max(title, *map(cells, values))
+            word = max(cells(word) for value in values for word in value.split(" "))
+            least[n] = max(title, min(wanted[n], max(text_min, min(word, TEXT_BESIDE))))
+        elif narrow and columns[n].kind != "number":
+            found[n] = max(title, *(cells(word) for value in values for word in value.split(" ")))
+        else:
+            found[n] = max(title, *map(cells, values))
+    left = width - len(GAP) * (len(chosen) - 1) - sum(found.values())
+    if left < sum(least.values()):
         return None
     # Narrow columns first: what they do not need goes to the wide ones.
-    for n in sorted(texts, key=lambda n: natural[n]):
-        others = sum(least[m] for m in least if m != n)
-        natural[n] = min(natural[n], max(least[n], min(left - others, left // len(least))))
-        left -= natural[n]
-        del least[n]
-    return natural
+    for n in sorted(wanted, key=lambda n: wanted[n]):
+        share = left // len(least)
+        needed = least.pop(n)
+        found[n] = min(wanted[n], max(share, needed), left - sum(least.values()))
+        left -= found[n]
+    return found
 
 
-def _table(rows: Sequence[Sequence[str]], columns: Sequence[Column], widths: Sequence[int]) -> Iterator[str]:
-    yield dim(_line([column.title for column in columns], columns, widths))
+def _table(
+    rows: Sequence[Sequence[str]],
+    columns: Sequence[Column],
+    widths: Mapping[int, int],
+    below: Sequence[int] = (),
+    width: int = 0,
+) -> Iterator[str]:
+    """The columns that have one of `widths` beside each other, and `below` each row the texts that have none."""
+    beside = sorted(widths)
+    for line in _lines([column.title for column in columns], columns, beside, widths):
+        yield dim(line)
+    if len(below) == 1:
+        yield dim(f"{GAP}{columns[below[0]].title}")
     for row in rows:
-        folded = [
-            fold(text, widths[n]) if columns[n].kind in ("text", "time") else [text] for n, text in enumerate(row)
-        ]
-        for number in range(max(map(len, folded))):
-            yield _line([cell[number] if number < len(cell) else "" for cell in folded], columns, widths)
+        yield from _lines(row, columns, beside, widths)
+        if len(below) == 1:
+            yield from (f"{GAP}{line}" for line in fold(row[below[0]], width - len(GAP)) if line)
+        else:
+            named = [(columns[n].title, row[n]) for n in below]
+            yield from (f"{GAP}{line}" for line in facts(named, width - len(GAP)))
 
 
-def _line(texts: Sequence[str], columns: Sequence[Column], widths: Sequence[int]) -> str:
-    padded = []
-    for text, column, wide in zip(texts, columns, widths, strict=True):
-        space = " " * (wide - cells(text))
-        padded.append(space + text if column.kind == "number" else text + space)
-    return GAP.join(padded).rstrip()
+def _lines(
+    texts: Sequence[str], columns: Sequence[Column], beside: Sequence[int], widths: Mapping[int, int]
+) -> Iterator[str]:
+    folded = {n: fold(texts[n], widths[n]) for n in beside}
+    for number in range(max(map(len, folded.values()))):
+        padded = []
+        for n in beside:
+            text = folded[n][number] if number < len(folded[n]) else ""
+            space = " " * (widths[n] - cells(text))
+            padded.append(space + text if columns[n].kind == "number" else text + space)
+        yield GAP.join(padded).rstrip()
 
 
 def _records(rows: Sequence[Sequence[str]], columns: Sequence[Column], width: int) -> Iterator[str]:
@@ -204,35 +271,6 @@ def facts(pairs: Sequence[tuple[str, str]], width: int | None = None) -> Iterato
             first = False
 
 
-def fold(text: str, width: int) -> list[str]:
-    """`text` in lines of at most `width` cells, broken between words where that can be."""
-    lines, line = list[str](), ""
-    for word in text.split(" "):
-        joined = f"{line} {word}" if line else word
-        if cells(joined) <= width:
-            line = joined
-            continue
-        if line:
-            lines.append(line)
-        line = word
-        while cells(line) > width:
-            part = len(line)
-            while cells(line[:part]) > width:
-                part -= 1
-            lines.append(line[:part])
-            line = line[part:]
-    return [*lines, line]
-
-
-def cells(text: str) -> int:
-    """How wide `text` is on a terminal."""
-    if text.isascii():
-        return len(text)
-    from rich.cells import cell_len
-
-    return cell_len(text)
-
-
 def dim(text: str) -> str:
     return f"\x1b[2m{text}\x1b[0m" if _colours() else text
 
@@ -248,7 +286,17 @@ def _colours() -> bool:
 def _json(item: Any) -> str:
     import msgspec
 
-    return msgspec.json.encode(item).decode()
+    encoded = msgspec.json.encode(item)
+    if _foreign():
+        import json
+
+        return json.dumps(json.loads(encoded), separators=(",", ":"))
+    return encoded.decode()
+
+
+def _foreign() -> bool:
+    """Whether standard output is in another encoding than JSON is."""
+    return (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "") != "utf8"
 
 
 # ---- long work

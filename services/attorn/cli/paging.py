@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from attorn.cli.connect import Attorn
 from attorn.cli.errors import misused
+from attorn.cli.known import require
 
 PAGE: Final = 1_000
 
@@ -13,7 +14,8 @@ async def listed(
 ) -> tuple[list[dict[str, Any]], bool]:
     """Up to `limit` things (0: all) that the views answer with in `field`, and whether there are more.
 
-    Some questions end a page with all that belongs together, and answer with more than they were asked for.
+    Some questions end a page with all that belongs together, and answer with more than they were asked for. Raises
+    Failed where there are none because a parameter names what is not there.
     """
     if limit < 0:
         raise misused(f"--limit is {limit}; it is at least 1, or 0 for all")
@@ -23,6 +25,8 @@ async def listed(
         page = await attorn.ask(question, after=after, limit=size, **parameters)
         found += page.get(field, ())
         after = page.get("next")
+        if after is None and not found:
+            await require(attorn, **parameters)
         if after is None or (limit and len(found) >= limit):
             return (found[:limit], after is not None or len(found) > limit) if limit else (found, False)
 
@@ -38,11 +42,11 @@ async def whole(attorn: Attorn, question: str, field: str, **parameters: Any) ->
     return found
 
 
-async def one(attorn: Attorn, question: str, field: str, id: str) -> dict[str, Any] | None:
+async def one(attorn: Attorn, question: str, field: str, id: str, **parameters: Any) -> dict[str, Any] | None:
     """The thing with this id, out of a question that lists all of them in the order of their ids."""
     # No id comes between this and the one that is looked for: `~` is behind every character of an id.
     before = id[:-1] + chr(ord(id[-1]) - 1) + "~" if id else ""
-    page = await attorn.ask(question, after=before, limit=1)
+    page = await attorn.ask(question, after=before, limit=1, **parameters)
     return next((each for each in page.get(field, ()) if each["id"] == id), None)
 
 

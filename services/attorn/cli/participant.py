@@ -1,6 +1,7 @@
 """`attorn participant`: the humans, agents, teams and systems that take part."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 from cyclopts import App, Parameter
@@ -9,7 +10,7 @@ from attorn.cli.connect import connected
 from attorn.cli.errors import not_found, visible
 from attorn.cli.inputs import command
 from attorn.cli.options import From, Given, Id, Limit, Reason, Text, Texts, When, Who
-from attorn.cli.output import Column, bold, facts, shown, width, write_list, write_one
+from attorn.cli.output import NAME, Column, bold, facts, shown, width, write_list, write_one
 from attorn.cli.paging import listed, one, others
 from attorn.cli.telling import tell_plainly
 from attorn.contracts.ids import ParticipantKind
@@ -34,14 +35,26 @@ Scope = Annotated[str | None, Parameter(metavar="STREAM", help="Where, as in pro
 
 SHOWN: Final = 20
 
+
+def now(member: Mapping[str, Any]) -> Iterator[str]:
+    """Why somebody does nothing now, in a word each."""
+    if member.get("left_position") is not None:
+        yield "left"
+    if member.get("suspended"):
+        yield "suspended"
+    if member.get("away"):
+        yield "away"
+
+
 COLUMNS = (
     Column("ID", "id", "id"),
     Column("KIND", "kind", "id"),
+    Column("NOW", lambda member: " ".join(now(member)), "id"),
     Column("ANSWERS FOR", "answers_for", "number"),
     Column("CARRIES OUT", "executing", "number"),
     Column("SPONSOR", "sponsor", "id"),
     Column("SUCCESSOR", "successor", "id"),
-    Column("NAME", "name"),
+    NAME,
     Column("ROLES", "roles"),
 )
 
@@ -236,9 +249,9 @@ async def ls(
 
     Example: attorn participant ls --kind agent
     """
-    here = None if all else True
+    asked = {"kind": kind, "here": None if all else True, "away_at": datetime.now(UTC)}
     async with connected(options) as attorn:
-        found, more = await listed(attorn, "participants", "participants", limit, after, kind=kind, here=here)
+        found, more = await listed(attorn, "participants", "participants", limit, after, **asked)
     write_list(options, found, COLUMNS, id="id", nothing="nobody takes part", more=others(more))
 
 
@@ -249,7 +262,7 @@ async def show(participant: Participant, /, *, options: Given) -> None:
     Example: attorn participant show ana
     """
     async with connected(options) as attorn:
-        member = await one(attorn, "participants", "participants", participant)
+        member = await one(attorn, "participants", "participants", participant, away_at=datetime.now(UTC))
         if member is None:
             raise not_found(f"{participant} is not registered", "`attorn participant ls --all` says who is")
         held = await attorn.ask("answers_for", person=participant, limit=SHOWN)
@@ -266,12 +279,14 @@ def _described(found: dict[str, Any]) -> Iterator[str]:
         [
             ("registered", f"at position {found['position']}"),
             ("left", f"at position {left}; {found.get('successor') or 'nobody'} succeeds" if left is not None else ""),
-            ("sponsor", shown(found.get("sponsor"))),
+            ("suspended", "does nothing until resumed" if found.get("suspended") else ""),
+            ("away", _away(found.get("away"))),
+            ("sponsor", _sponsor(found)),
             ("unit", shown(found.get("org_unit"))),
             ("reports to", shown(found.get("reports_to"))),
             ("roles", shown(found.get("roles"))),
-            ("carries out", f"{found['executing']} open"),
-            ("answers for", f"{found['held_count']} open"),
+            ("carries out", f"{found['executing']:,} not ended"),
+            ("answers for", f"{found['held_count']:,} not ended"),
         ],
         width(),
     )
@@ -286,6 +301,20 @@ def _described(found: dict[str, Any]) -> Iterator[str]:
         yield from table([[column.value(row) for column in columns] for row in found["held"]], columns, width())
         if found["held_count"] > len(found["held"]):
             yield f"and {found['held_count'] - len(found['held'])} more; `attorn work ls --accountable {found['id']}`"
+
+
+def _away(away: Mapping[str, Any] | None) -> str:
+    if not away:
+        return ""
+    stands_in = f"{away.get('substitute') or 'nobody'} stands in for {shown(away['covers'])}"
+    return f"until {shown(away['until'], 'time')}; {stands_in}"
+
+
+def _sponsor(found: Mapping[str, Any]) -> str:
+    named, sponsor = found.get("named_sponsor"), found.get("sponsor")
+    if named is None:
+        return shown(sponsor)
+    return f"{sponsor or 'nobody'}, as {named} is not here"
 
 
 def _where(scope: str | None) -> str:

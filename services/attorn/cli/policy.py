@@ -1,6 +1,5 @@
 """`attorn policy`: the rules of reviews, escalations and delegations, in versions."""
 
-import re
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
@@ -12,6 +11,7 @@ from attorn.cli.options import Document, Given, Id, Limit
 from attorn.cli.output import Column, bold, facts, shown, width, write_list, write_one
 from attorn.cli.paging import listed, one, others
 from attorn.cli.telling import tell_plainly
+from attorn.cli.words import in_words, spelled
 from attorn.contracts.policy import PolicyKind, PublishPolicy
 
 app = App(name="policy", help="The rules of reviews, escalations and delegations.")
@@ -20,7 +20,7 @@ COLUMNS = (
     Column("POLICY", "id", "id"),
     Column("VERSION", "version", "number"),
     Column("KIND", "kind", "id"),
-    Column("SAYS", lambda p: _said(p["rules"].get(p["kind"]))),
+    Column("SAYS", lambda p: spelled(p["rules"].get(p["kind"]))),
 )
 
 
@@ -100,26 +100,3 @@ def _described(found: dict[str, Any]) -> list[str]:
         for rung in rules.get("ladder", ())
     ]
     return [bold(f"{found['id']} version {found['version']}, {found['kind']} policy"), *facts(said, width())]
-
-
-def _said(rules: Any) -> Any:
-    """The rules with every length of time as a person reads it."""
-    match rules:
-        case dict():
-            return {name.replace("_", " "): _said(each) for name, each in rules.items()}
-        case list():
-            return [_said(each) for each in rules]
-        case str():
-            return in_words(rules)
-        case _:
-            return rules
-
-
-def in_words(text: str) -> str:
-    """`15 min` of `PT900S`, and of whatever else says how long; other text as it is."""
-    found = re.fullmatch(r"P(?:(\d+)D)?(?:T(\d+)S)?", text)
-    if found is None or text == "P":
-        return text
-    hours, seconds = divmod(int(found[2] or 0), 3600)
-    parts = ((int(found[1] or 0), "d"), (hours, "h"), (seconds // 60, "min"), (seconds % 60, "s"))
-    return " ".join(f"{count} {unit}" for count, unit in parts if count) or "0 s"

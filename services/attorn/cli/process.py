@@ -43,6 +43,22 @@ STEPS = (
 )
 
 
+BADGES_OF = ("structured", "visible", "accountable")
+BADGES = (
+    Column("PROCESS", "process", "id"),
+    Column("VERSION", "version", "number"),
+    Column("ITEMS", "items", "number"),
+    Column("STRUCTURED", lambda each: shown(each["structured"]["green"]), "id"),
+    Column("VISIBLE", lambda each: shown(each["visible"]["green"]), "id"),
+    Column("ACCOUNTABLE", lambda each: shown(each["accountable"]["green"]), "id"),
+    Column("AGAINST IT", lambda each: [why for name in BADGES_OF for why in each[name].get("reasons", ())]),
+)
+UNITS = (
+    Column("UNIT", lambda unit: unit.get("unit") or "of no unit"),
+    Column("ITEMS", "items", "number"),
+    Column("UNDER A PROCESS", lambda unit: f"{unit['share']:.0%}"),
+    Column("WITH ALL CONTROLS", lambda unit: f"{unit['coverage']:.0%}"),
+)
 FLAWS = (
     Column("WHAT", "code", "id"),
     Column("WHERE", "field", "id"),
@@ -73,7 +89,7 @@ async def publish(
     """
     asked = command(PublishProcess, {"process_id": id, "owner": owner}, file)
     async with connected(options) as attorn:
-        await tell_plainly(attorn, asked, f"{asked.process_id} is published; {asked.owner} owns it")
+        await tell_plainly(attorn, asked, lambda: _published(attorn, asked))
 
 
 @app.command
@@ -85,8 +101,8 @@ async def lint(
 ) -> int:
     """Say what is wrong with a process as it is written, and what is missing. Exits 7 when there is anything.
 
-    What has a rule is refused when the process is published; the rest is advice. Whether names lead to people is seen
-    when it is published.
+    What has a rule is refused when the process is published; the rest is advice. Nobody is asked for it: whether there
+    are the people and the policies that it names is seen when it is published.
 
     Example: attorn process lint examples/refunds.toml
     """
@@ -212,6 +228,37 @@ async def ls(
     write_list(options, found, COLUMNS, id="id", nothing="no process is published", more=others(more))
 
 
+@app.command
+async def badges(
+    process: Annotated[str | None, Parameter(metavar="PROCESS", help="Only this one.")] = None,
+    /,
+    *,
+    limit: Limit = 20,
+    options: Given,
+) -> None:
+    """List whether each process is structured, visible and accountable, and what is against it.
+
+    Example: attorn process badges refunds
+    """
+    async with connected(options) as attorn:
+        found, more = await listed(attorn, "badges", "processes", limit, process=process)
+    write_list(options, found, BADGES, id="process", nothing="no process is published", more=others(more))
+
+
+@app.command
+async def coverage(*, options: Given) -> None:
+    """List how much of the work runs under a published process, and under one with all controls, by unit.
+
+    `attorn audit coverage` lists which controls each process has.
+
+    Example: attorn process coverage
+    """
+    async with connected(options) as attorn:
+        found = await attorn.ask("process_coverage", limit=1)
+    units = [*found.get("units", ()), found["all"] | {"unit": "all"}] if found["all"]["items"] else []
+    write_list(options, units, UNITS, id="unit", nothing="there is no work")
+
+
 @app.command(alias="get")
 async def show(process: Process, /, *, options: Given) -> None:
     """Show a process as its newest version says.
@@ -224,6 +271,17 @@ async def show(process: Process, /, *, options: Given) -> None:
             raise not_found(f"no process {process} is published", "`attorn process ls` says which are")
         found |= {"published": await newest(attorn, f"process/{process}", "attorn.process.published.v1")}
     write_one(options, found, lambda: _described(found), id=process)
+
+
+async def _published(attorn: Attorn, asked: PublishProcess) -> str:
+    """What is so now: the owner that a publication names may have left since."""
+    found = await one(attorn, "processes", "processes", asked.process_id)
+    return f"{asked.process_id} is published; {_owner(found) if found is not None else f'{asked.owner} owns it'}"
+
+
+def _owner(found: dict[str, Any]) -> str:
+    owner, answers = found["owner"], found.get("answers")
+    return f"{owner} owns it" + ("" if answers == owner else f", and {answers or 'nobody'} answers in their place")
 
 
 def _read(said: dict[str, Any], file: str) -> PublishProcess:
@@ -249,11 +307,10 @@ async def newest(attorn: Attorn, stream: str, type: str) -> dict[str, Any]:
 
 def _described(found: dict[str, Any]) -> Iterator[str]:
     said = found["published"]
-    yield bold(f"{found['id']} version {found['version']}, {found['owner']} owns it")
+    yield bold(f"{found['id']} version {found['version']}; {_owner(found)}")
     yield from facts(
         [
             ("purpose", shown(found.get("purpose"))),
-            ("answers", shown(found.get("answers"))),
             ("versions", shown(found["versions"])),
             ("review", shown(found.get("review_policy"))),
             ("escalation", shown(found.get("escalation_policy"))),

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -40,6 +41,8 @@ async def serve(
     if only is not None and only not in parts:
         raise misused(f"--only {only}: it is one of {', '.join(parts)}")
     where = metrics_at(metrics)
+    # It brings its own data directory, and no attorn runs on that yet.
+    options = replace(options, data_named=False)
     url = options.url
     if "@" in url:
         # It would be on the command lines of the processes, where everybody on this machine can read it.

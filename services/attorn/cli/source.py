@@ -1,15 +1,15 @@
 """`attorn source`: the systems that report facts, and the person who looks after what each reports."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from attorn.cli.connect import Attorn, connected
+from attorn.cli.connect import connected
 from attorn.cli.errors import misused
 from attorn.cli.inputs import command
-from attorn.cli.options import Given, Text, Who
+from attorn.cli.options import Given, Limit, Text, Who
 from attorn.cli.output import Column, write_list
-from attorn.cli.people import directory
+from attorn.cli.paging import listed, others
 from attorn.cli.telling import tell_plainly
 from attorn.contracts.source import RegisterSource, Spoken
 
@@ -18,6 +18,7 @@ app = App(name="source", help="The systems that report facts, and their custodia
 COLUMNS = (
     Column("SOURCE", "source_id", "id"),
     Column("CUSTODIAN", "custodian", "id"),
+    Column("ANSWERS", lambda s: s["answers"] if s["answers"] != s["custodian"] else None, "id"),
     Column("SPEAKS OF", "speaks_of"),
     Column("POSITION", "position", "number"),
     Column("URI", "uri"),
@@ -61,21 +62,11 @@ async def register(
 
 
 @app.command
-async def ls(*, options: Given) -> None:
+async def ls(*, limit: Limit = 100, options: Given) -> None:
     """List the sources, each as it was registered last.
 
     Example: attorn source ls
     """
     async with connected(options) as attorn:
-        found = await _registered(attorn)
-    write_list(options, found, COLUMNS, id="source_id", nothing="no source is registered")
-
-
-async def _registered(attorn: Attorn) -> list[dict[str, Any]]:
-    known = await directory(attorn)
-    found: list[dict[str, Any]] = []
-    for id in sorted(known.sources):
-        said = known.sources[id][-1]
-        word = {"custodian": said.value.custodian, "uri": said.value.uri, "speaks_of": said.value.speaks_of}
-        found.append({"source_id": id} | word | {"position": said.stamp.position})
-    return found
+        found, more = await listed(attorn, "sources", "sources", limit)
+    write_list(options, found, COLUMNS, id="source_id", nothing="no source is registered", more=others(more))

@@ -37,6 +37,7 @@ async def status(*, options: Given) -> int:
         try:
             found["views"] = await attorn.ask("status")
             found["work"] = await attorn.ask("board_counts")
+            found["failed"] = (await attorn.ask("board", failed=True, limit=1))["count"]
             found["escalations"] = len((await attorn.ask("escalations", limit=1000)).get("escalations", ()))
             found["findings"] = await attorn.ask("finding_counts")
         except Failed as failed:
@@ -78,6 +79,7 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     broken = f"{findings['found']:,}, {findings['open']:,} open" if findings is not None else ""
     if findings is not None and findings["found"]:
         broken += " (`attorn audit findings`)"
+    failed = found.get("failed")
     quarantined = views["quarantined"] if views is not None else None
     yield from facts(
         [
@@ -90,6 +92,7 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
             ("relay", f"{feed:,} behind" if feed is not None else ""),
             ("views", at + (f"; {poison} events not taken in (`attorn projection ls`)" if poison else "")),
             ("work", f"{work['items']:,} items, {work['open']:,} open" if work is not None else ""),
+            ("failed", f"{found['failed']:,} left after a failure (`attorn work ls --failed`)" if failed else ""),
             ("escalations", f"{found['escalations']:,} open" if found.get("escalations") else ""),
             ("findings", broken),
             ("quarantine", f"{quarantined:,} messages (`attorn quarantine ls`)" if quarantined else ""),

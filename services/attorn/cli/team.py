@@ -6,9 +6,9 @@ from cyclopts import App, Parameter
 
 from attorn.cli.connect import connected
 from attorn.cli.inputs import command
-from attorn.cli.options import Given, Who
+from attorn.cli.options import Given, Limit, Who
 from attorn.cli.output import Column, write_list
-from attorn.cli.people import directory
+from attorn.cli.paging import listed, others
 from attorn.cli.telling import tell_plainly
 from attorn.contracts.participant import AddTeamMember, RemoveTeamMember
 
@@ -44,16 +44,11 @@ async def remove(team: Team, member: Member, /, *, options: Given) -> None:
 
 
 @app.command
-async def ls(*, options: Given) -> None:
+async def ls(*, limit: Limit = 100, options: Given) -> None:
     """List the teams: their members, and all whom their teams bring along.
 
     Example: attorn team ls
     """
     async with connected(options) as attorn:
-        people = await directory(attorn)
-    found = [
-        {"id": id, "name": who.name, "members": list(who.members), "all": list(people.members(id))}
-        for id, who in sorted(people.participants.items())
-        if who.kind == "team" and people.is_here(id)
-    ]
-    write_list(options, found, COLUMNS, id="id", nothing="there is no team")
+        found, more = await listed(attorn, "teams", "teams", limit)
+    write_list(options, found, COLUMNS, id="id", nothing="there is no team", more=others(more))

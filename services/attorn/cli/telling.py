@@ -3,10 +3,11 @@
 Whatever is asked of the views next, by this command or by another one, they know of what was recorded here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from attorn.cli.connect import Attorn
+from attorn.cli.deeds import deed
 from attorn.cli.errors import Exit, Failed
 from attorn.cli.output import write_one
 
@@ -21,16 +22,17 @@ async def tell(attorn: Attorn, command: "Command", *, id: str | None = None) -> 
     work = receipt.stream.partition("/")[2]
     # Also where nobody reads the sentence: who has the receipt reads what they wrote.
     item = await _item(attorn, work, receipt.position)
-    write_one(attorn.options, receipt, lambda: _lines(receipt, item, id), id=id or work)
+    write_one(attorn.options, receipt, lambda: _lines(receipt, item, id, deed(command)), id=id or work)
     return receipt
 
 
-async def tell_plainly(attorn: Attorn, command: "Command", what: str) -> None:
-    """Carry out a command about something else; `what` says, to a person, what is so now."""
+async def tell_plainly(attorn: Attorn, command: "Command", what: str | Callable[[], Awaitable[str]]) -> None:
+    """Carry out a command about something else; `what` says, to a person, what is so now, or finds it out."""
     receipt = await attorn.tell(command)
     id = receipt.stream.partition("/")[2]
     await seen(attorn, receipt.position)
-    write_one(attorn.options, receipt, lambda: (f"{what} (position {receipt.position})",), id=id)
+    said = what if isinstance(what, str) else await what()
+    write_one(attorn.options, receipt, lambda: (f"{said} (position {receipt.position})",), id=id)
 
 
 async def seen(attorn: Attorn, position: int) -> None:
@@ -53,8 +55,8 @@ async def _asked(attorn: Attorn, question: str, **parameters: Any) -> dict[str, 
     return found
 
 
-def _lines(receipt: "Receipt", item: dict[str, Any] | None, id: str | None) -> Iterator[str]:
-    about = f"{id}: " if id is not None else ""
+def _lines(receipt: "Receipt", item: dict[str, Any] | None, id: str | None, done: str) -> Iterator[str]:
+    about = (f"{id}: " if id is not None else "") + (f"{done}; " if done else "")
     if item is None:
         yield f"{about}recorded in {receipt.stream} (position {receipt.position}); the views are not there yet"
         return
@@ -64,7 +66,9 @@ def _lines(receipt: "Receipt", item: dict[str, Any] | None, id: str | None) -> I
 def sentence(item: dict[str, Any]) -> str:
     """`W-1 is in progress; ana answers, refunds-bot carries it out`."""
     words = [f"{item['accountable'] or 'nobody'} answers"]
-    if item.get("executor"):
+    if failure := item.get("failure"):
+        words.append(f"{failure['by']}'s execution failed" if failure["by"] else "its execution failed")
+    elif item.get("executor"):
         words.append(f"{item['executor']} {'carried' if item.get('ended_at') else 'carries'} it out")
     if item.get("waiting_on"):
         words.append(f"it waits for {item['waiting_on']}")

@@ -13,8 +13,9 @@ from cyclopts import Parameter
 from attorn.cli.connect import Attorn, connected
 from attorn.cli.errors import Failed, misused, visible
 from attorn.cli.options import Given
-from attorn.cli.output import cells, write_one
+from attorn.cli.output import write_one
 from attorn.cli.processes import relay_behind, services, wrong
+from attorn.cli.wrapping import cells
 
 Seen = Mapping[str, Any]
 Line = tuple[str, str]
@@ -160,7 +161,7 @@ def _page(seen: Seen, trouble: str) -> Iterator[Line]:
     )
     yield _beside(titles), "bold"
     parts = (
-        [(state, count) for state, count in work["by_state"].items() if state not in _FINISHED],
+        _open(work, load.get("failed", 0)),
         list(load["escalations"].items()),
         [(one["who"], one["count"]) for one in load["waiting"]],
         [(one["who"], one["count"]) for one in load["busy"]],
@@ -179,6 +180,12 @@ def _page(seen: Seen, trouble: str) -> Iterator[Line]:
     told = [_view(view, views["position"]) for view in views["views"]]
     for line in _flowing(told, WIDTH):
         yield line, ""
+
+
+def _open(work: Seen, failed: int) -> list[tuple[str, int]]:
+    """Open work by state; and where nobody has gone on after a failure, before all else."""
+    left = [("left after failure", failed)] if failed else []
+    return left + [(state, count) for state, count in work["by_state"].items() if state not in _FINISHED]
 
 
 def _view(view: Seen, position: int) -> str:

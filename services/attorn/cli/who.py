@@ -1,6 +1,7 @@
 """`attorn who`: who answers for a work item, and why."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -44,7 +45,9 @@ async def who(
                 raise misused("--history goes with --position only")
             found = await whole(attorn, "intervals", "intervals", work=work, position=position)
         else:
-            found = await attorn.ask("who", work=work, **then)
+            # Who is away now is a matter of the clock, and of an earlier time a matter of that.
+            away_at = None if then else datetime.now(UTC)
+            found = await attorn.ask("who", work=work, away_at=away_at, **then)
     if found.get("problem"):
         # An item that is there now was not yet there then.
         hint = f"`attorn work timeline {work}` tells when it came up" if then else "`attorn work ls` says what is"
@@ -58,7 +61,9 @@ async def who(
 def _lines(found: dict[str, Any]) -> Iterator[str]:
     person, name = found.get("person"), found.get("name")
     called = f" ({visible(name)})" if name and name != person else ""
-    yield bold(f"{person or 'nobody'}{called} answers for {found['work']}")
+    away = found.get("away")
+    absent = f", and is away until {shown(away['until'], 'time')}" if away else ""
+    yield bold(f"{person or 'nobody'}{called} answers for {found['work']}{absent}")
     for step in found.get("steps", ()):
         yield f"  {visible(step)}"
     since = found.get("since")

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Group, Parameter
 
-from attorn.cli import board
+from attorn.cli import board, flow
 from attorn.cli.connect import connected
 from attorn.cli.errors import misused, not_found
 from attorn.cli.inputs import command, digest_of, document, pairs
@@ -522,7 +522,7 @@ app.command(
 
 # ---- see
 
-for _view in (board.ls, board.count, board.timeline):
+for _view in (board.ls, board.count, board.timeline, flow.queue, flow.stalled, flow.bottleneck, flow.stats):
     app.command(_view, group=SEEING)
 app.command(board.show, group=SEEING, alias="get")
 

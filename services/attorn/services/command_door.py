@@ -8,7 +8,7 @@ how many seconds its author waits: nothing is tried for longer.
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from functools import lru_cache
@@ -24,7 +24,7 @@ from uuid_utils import uuid7
 
 from attorn.contracts import door, subjects
 from attorn.contracts.ids import is_token
-from attorn.contracts.refusal import Problem, Receipt, Unreadable, problem
+from attorn.contracts.refusal import Breach, Problem, Receipt, Refused, Unreadable, problem
 from attorn.services import metrics, traces
 from attorn.services.transact import Command, Decide, Streams, transact
 
@@ -38,6 +38,9 @@ _SECONDS: Final = re.compile(r"[0-9]{1,6}(\.[0-9]{1,9})?")
 Clock = Callable[[], datetime]
 Require = Callable[[Streams, Command], Awaitable[None]]
 """What is made sure of before a command is carried out. Raises Refused."""
+Absent = Mapping[tuple[type[msgspec.Struct], str], Breach]
+"""By command and field, the rule that is broken where the field is not there, or null."""
+_NO_RULES: Final[Absent] = {}
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -76,10 +79,12 @@ def serve(
     commands: Sequence[type[msgspec.Struct]],
     *,
     require: Require | None = None,
+    absent: Absent = _NO_RULES,
 ) -> None:
     """Answer each of `commands`, for streams of `kind`; the first field of a command is its stream's id.
 
-    Without a kind that field is the stream's whole name. `require` is asked first what no single stream knows.
+    Without a kind that field is the stream's whole name. `require` is asked first what no single stream knows. A field
+    that is not there makes a command unreadable, but where a rule is about just that: `absent` says which it breaks.
     """
     for shape in commands:
         verb: str = shape.verb  # type: ignore[attr-defined]
@@ -87,7 +92,7 @@ def serve(
         subscriber = broker.subscriber(
             subjects.commands(verb), queue=f"attorn.{kind or 'any'}", codec=CODEC, no_reply=True
         )
-        subscriber(_beginning(broker, subscriber, _answering(streams, clock, kind, decide, shape, require)))
+        subscriber(_beginning(broker, subscriber, _answering(streams, clock, kind, decide, shape, require, absent)))
 
 
 def _beginning(
@@ -134,6 +139,7 @@ def _answering(
     decide: Decide[Any, Any],
     shape: type[msgspec.Struct],
     require: Require | None,
+    absent: Absent,
 ) -> Callable[[Request], Awaitable[Receipt | Problem]]:
     verb: str = shape.verb  # type: ignore[attr-defined]
 
@@ -148,7 +154,7 @@ def _answering(
 
     async def carry_out(request: Request, traceparent: str | None) -> Receipt | Problem:
         try:
-            command = _command(request, shape, kind, clock(), traceparent)
+            command = _command(request, shape, kind, clock(), traceparent, absent)
             if require is not None:
                 await require(streams, command)
             return await transact(streams, command, decide)
@@ -159,13 +165,24 @@ def _answering(
 
 
 def _command(
-    request: Request, shape: type[msgspec.Struct], kind: str, now: datetime, traceparent: str | None
+    request: Request,
+    shape: type[msgspec.Struct],
+    kind: str,
+    now: datetime,
+    traceparent: str | None,
+    absent: Absent,
 ) -> Command:
     actor, source = _author(request.subject)
     id = request.id or str(uuid7())
     if not is_token(id):
         raise Unreadable("is 1 to 64 letters, digits, '-' or '_'", "Nats-Msg-Id")
-    body = door.command(request.body, shape)
+    try:
+        body = door.command(request.body, shape)
+    except Unreadable as unreadable:
+        breach = absent.get((shape, unreadable.field or ""))
+        if breach is None or door.parse(request.body).get(unreadable.field) is not None:
+            raise
+        raise Refused(breach) from None
     stream = subjects.named(kind, getattr(body, shape.__struct_fields__[0]))
     return Command(
         stream=stream,

@@ -652,7 +652,10 @@ def events_table() -> str:
 
 
 def rules_table() -> str:
-    """Every rule with its code, the invariant behind it, and its sentence."""
+    """Every rule with its code, the invariant behind it, and its sentence; and who may move work."""
+    # Whoever asks for a schema has no need of the rules themselves.
+    from attorn.services.work.standing import MOVERS
+
     lines = [
         f"{NOTICE}# Rules\n",
         "Each rule is checked once, on events. At the command door a breach refuses, and the refusal names the code;",
@@ -663,7 +666,46 @@ def rules_table() -> str:
         "|---|---|---|",
     ]
     lines += [f"| `{rule.code}` | {rule.invariant or '–'} | {_cell(rule.sentence)} |" for rule in RULES.values()]
+    moved: dict[str, list[str]] = {}
+    for shape, circle in MOVERS.items():
+        moved.setdefault(circle.who, []).append(f"`{_short(shape)}`")
+    lines += [MOVING, *(f"| {who} | {', '.join(facts)} |" for who, facts in moved.items()), SUSPENDED]
     return "\n".join(lines) + "\n"
+
+
+def _short(shape: Any) -> str:
+    return str(shape.type).removeprefix("attorn.").rpartition(".v")[0]
+
+
+MOVING: Final = """
+## Who may move work
+
+Work is somebody's. Of people, only these cause what is in the table: others are refused, and of what is reported to be
+done by others (`by`), `work-authority` is found. Of agents, their delegations say it (`undelegated-execution`).
+
+*Over the work* is whoever answers for it, who stands in for them while they are away, and whom they report to, all the
+way up; the owner of its process, the custodian of the ledger, and its admins. *Carries it out*: the executor, or one of
+the team that is to; to whom it is delegated; the sponsor of the agent or system that does.
+
+| who | what |
+|---|---|
+| anybody | `note.added`, `context.shared`, `execution.guided`, `execution.progressed`, `work.escalated`, \
+`review.requested`, `decision.requested`, `recommendation.made` |"""
+
+SUSPENDED: Final = """
+Of a clarification, what holds work within bounds (scope, acceptance criteria, risk, who may decide, candidates, method)
+is for who is over it. What has a rule of its own goes by that: to begin and to decline (`executor-only`), to delegate
+(`delegation-chain`), to hand over (`handover-open`) and to answer for it (`accountability-chain`); reviews, decisions,
+answers and escalations are for whom they are asked of, or who has authority over the work.
+
+## Who is suspended
+
+Until somebody else resumes them they do nothing: no command of theirs is carried out, neither a note nor an
+acceptance, and what they report is recorded and found (`actor-suspended`). What they were entrusted with rests: nor
+does anybody act in their name (`delegation-violated`). Nobody gives them anything: to delegate, assign, offer or hand
+over work to them is refused. Left to them is to stop, by reporting that an execution of theirs failed or was aborted,
+and to ask for help, by escalating. With a scope, such as `process/refunds`, all of this is so in the work of that
+process."""
 
 
 # ---- words

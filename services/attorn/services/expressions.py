@@ -53,6 +53,12 @@ _OPERATORS: Final = frozenset("!_ -_ _&&_ _||_ _?_:_ _==_ _!=_ _<_ _<=_ _>_ _>=_
 _CALLED = re.compile(r"\.\s*([A-Za-z_]\w*)\s*\(")
 _TOKENS = re.compile(r"\w+|[^\w\s]")
 _TEXTS = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'")
+_PLACE = re.compile(r"ERROR: <input>:1:(\d+): Syntax error: (.*)")
+_WORD = re.compile(r"\w{1,40}|[&|=<>!]+|\S")
+_ANSWERED = re.compile(r"\bhas\s*\([^()]*\)|[\w.']*\s*[!=]=\s*[\w.']*")
+"""What can be told of anything, known or not: whether it is there, and what it is equal to."""
+
+_PATHS = re.compile(r"(?<![\w.])[a-z]+(?:\s*\.\s*[A-Za-z_]\w*)+")
 _FIELDS = re.compile(r"(?<![\w.])([a-z]+)\s*\.\s*([A-Za-z_]\w*)")
 
 
@@ -91,7 +97,7 @@ def compiled(text: str) -> Compiled:
         program = parse(text)
         variables, functions = frozenset(program.variables()), frozenset(program.functions())
     except BaseException as error:
-        return Compiled(None, problem=f"cannot be read: {_said(_ours(error))}")
+        return Compiled(None, problem=f"cannot be read: {_misread(text, str(_ours(error)))}")
     for name in sorted(variables - VARIABLES.keys()):
         return Compiled(None, problem=f"speaks of {name!r}; there are {', '.join(sorted(VARIABLES))}")
     for name in sorted(functions - FUNCTIONS - _OPERATORS):
@@ -124,10 +130,26 @@ def evaluate(text: str, facts: Mapping[str, Any]) -> Verdict:
     try:
         result = program.execute({name: _bounded(facts[name]) for name in variables})
     except BaseException as error:
-        return Verdict(None, f"cannot be evaluated: {_said(_ours(error))}")
+        said = _said(_ours(error))
+        nothing = unknown(text, facts)
+        why = f"{' and '.join(nothing)} {'are' if nothing[1:] else 'is'} not known here"
+        return Verdict(None, why if nothing else f"cannot be evaluated: {said}")
     if isinstance(result, bool):
         return Verdict(result)
     return Verdict(None, f"is a {type(result).__name__}, neither true nor false")
+
+
+def unknown(text: str, facts: Mapping[str, Any]) -> tuple[str, ...]:
+    """The fields, as `action.amount`, that a condition reckons with and that are null in `facts`."""
+    found: dict[str, None] = {}
+    for path in _PATHS.findall(_ANSWERED.sub(" ", _TEXTS.sub("''", text))):
+        names = [name.strip() for name in path.split(".")]
+        at: Any = facts
+        for depth, name in enumerate(names, start=1):
+            at = at.get(name, "") if isinstance(at, Mapping) else ""
+            if at is None:
+                found[".".join(names[:depth])] = None
+    return tuple(found)
 
 
 def _beyond(text: str) -> str | None:
@@ -165,9 +187,28 @@ def _ours(error: BaseException) -> BaseException:
     return error
 
 
+def _misread(text: str, error: str) -> str:
+    """Where the text stops being a condition, and what is wrong there."""
+    found = _PLACE.search(error)
+    if found is None:
+        return _said(ValueError(error))
+    column, gist = int(found[1]), found[2]
+    before, here = text[: column - 1].strip(), text[column - 1 :].strip()
+    where = f"at column {column}" if here else "at its end"
+    if missing := re.match("missing '(.)'", gist):
+        return f"{where}, {missing[1]} is missing"
+    if not here:
+        return f"it ends after {_WORD.findall(before)[-1]}" if before else "it is empty"
+    if here[0] in "\"'":
+        return f"{where}, a text begins that has no end"
+    word = _WORD.findall(here)[0]
+    instead = {"=": "; equal is ==", "and": "; and is &&", "or": "; or is ||", "not": "; not is !"}
+    return f"{where}, {word} has no place{instead.get(word, '')}"
+
+
 def _said(error: BaseException) -> str:
-    """The gist of the library's error: its first line, without the text that it repeats."""
+    """The gist of the library's error: its first sentence, without the text that it repeats."""
     if isinstance(error, KeyError):
         return f"there is no {error.args[0]}"
-    line = str(error).partition("\n")[0]
+    line = str(error).partition("\n")[0].partition(". ")[0]
     return re.sub(r"^Failed to parse expression '.*': ERROR: <input>:1:", "at column ", line)[:200]

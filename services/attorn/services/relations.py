@@ -1,12 +1,13 @@
 """The relations of work items as a service keeps them: followed on the log, beside the directory that holds them."""
 
 import asyncio
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from attorn.contracts.claim import AcquireClaim, RenewClaim
 from attorn.contracts.dependency import AddDependency
+from attorn.contracts.execution import ExecutionStarted
 from attorn.contracts.ledger import Ledger
 from attorn.contracts.participant import DeactivateParticipant
 from attorn.contracts.refusal import Unavailable
@@ -33,6 +34,11 @@ def looks_beyond(command: msgspec.Struct, *, stopped: bool) -> bool:
             return parent is not None or bool(depends_on) or dedup is not None
         case _:
             return False
+
+
+def is_ahead(payload: Any, known: Relations) -> bool:
+    """Whether a fact names a claim that `known` does not have: it may have been recorded this very moment."""
+    return payload.__class__ is ExecutionStarted and payload.claim_id is not None and not known.knows(payload.claim_id)
 
 
 class LiveRelations:

@@ -9,6 +9,7 @@ from attorn.contracts.envelope import Event
 from attorn.contracts.refusal import Breach
 from attorn.contracts.review import ReviewRequested
 from attorn.projections.directory import Directory
+from attorn.services import misplaced
 from attorn.services.claim import effect
 from attorn.services.claim import model as claim
 from attorn.services.decision import model as decision
@@ -28,6 +29,7 @@ from attorn.services.review import model as review
 from attorn.services.source import model as source
 from attorn.services.transact import Rules
 from attorn.services.work import model as work
+from attorn.services.work import standing
 from attorn.services.work.state import Work
 
 T = TypeVar("T")
@@ -49,8 +51,9 @@ class _WorkRules:
     initial: Work = Work()
 
     checks: Final = _rows((
-        work.STEPS, work.CHECKS, work.MANDATES, dependency.CHECKS, handover.CHECKS, effect.CHECKS, delegation.CHECKS,
-        execution.CHECKS, output.CHECKS, decision.CHECKS, review.CHECKS, escalation.CHECKS, finding.CHECKS,
+        work.STEPS, work.CHECKS, work.MANDATES, standing.CHECKS, dependency.CHECKS, handover.CHECKS, effect.CHECKS,
+        delegation.CHECKS, execution.CHECKS, output.CHECKS, decision.CHECKS, review.CHECKS, escalation.CHECKS,
+        finding.CHECKS, misplaced.CHECKS["work"],
     ))  # fmt: skip
 
     # Executions before work: a question or an output that ends a state is part of the same event as its new state.
@@ -66,7 +69,7 @@ class _WorkRules:
         found: list[Breach] = []
         actor = directory.participants.get(event.authid or "")
         if actor is not None and actor.stopped:
-            found += check_stopped(event, state.process.id if state.process is not None else None, directory)
+            found += check_stopped(event, state.scope, directory)
         if not state.life.state:
             found += work.check_known(state, event)
         data = event.data
@@ -92,17 +95,18 @@ class _WorkRules:
         return correlation | ({"onbehalfof": root} if root is not None else {})
 
 
-class _Deciding:
-    """The rules of a kind of stream, and those of deciding about what was found in it."""
+class _Beside:
+    """The rules of a kind of stream, and those for every kind: of deciding about findings, and of what is misplaced."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules, kind: str) -> None:
+        self.rows = {**finding.CHECKS, **misplaced.CHECKS[kind]}
         self.state_type, self.initial = rules.state_type, rules.initial
         self.evolve, self.attributes = rules.evolve, rules.attributes
         self._check = rules.check
 
     def check(self, state: Any, event: Event, directory: Directory) -> Iterator[Breach]:
         yield from self._check(state, event, directory)
-        rule = finding.CHECKS.get(type(event.data))
+        rule = self.rows.get(type(event.data))
         if rule is not None:
             yield from rule(state, event.data, event, directory)
 
@@ -137,6 +141,6 @@ _BESIDE_WORK: Final[Mapping[str, Rules]] = {
 
 RULES: Final[Mapping[str, Rules]] = {
     "work": _WorkRules(),
-    **{kind: _Deciding(rules) for kind, rules in _BESIDE_WORK.items()},
+    **{kind: _Beside(rules, kind) for kind, rules in _BESIDE_WORK.items()},
 }
 """What each kind of stream obeys."""

@@ -27,12 +27,15 @@ from attorn.projections.directory import KINDS, Directory
 from attorn.services.directory import LiveDirectory
 from attorn.services.patience import left, within
 from attorn.services.relations import RULES as RELATED
-from attorn.services.relations import looks_beyond
+from attorn.services.relations import is_ahead, looks_beyond
 
 ATTEMPTS_MAX: Final = 8
 STREAMS_CACHED_MAX: Final = 4_096
 IDS_CACHED_MAX: Final = 262_144
 """How many ids all cached streams may hold together, some 500 bytes each: a stream may be as long as it likes."""
+
+CLAIMS_WITHIN_S: Final = 1.0
+"""For how long it is waited for a claim that a fact names and that is not known here."""
 
 PRESUMED_MIN: Final = 8
 """How many streams that are not cached are worth a try at presuming that they are new."""
@@ -493,6 +496,11 @@ async def _record_together(streams: Streams, facts: Sequence[Fact]) -> list[Rece
                     streams.forget(stream)
                 # They are on the log; only what they broke is not known yet, and asking again tells.
                 raise Unavailable(late.reason, "unknown") from None
+            known = streams.directory.view.relations
+            if any(is_ahead(entry.event.data, known) for entries in batch.entries.values() for entry in entries):
+                # A claim of this same batch is known from the log only. For longer no receipt waits: the fold finds.
+                with suppress(Unavailable):
+                    await streams.directory.relations.catch_up(CLAIMS_WITHIN_S)
             return batch.settle(ends, streams, before)
         raise Unavailable(f"other writers were faster {ATTEMPTS_MAX} times on {min(names)}")
 

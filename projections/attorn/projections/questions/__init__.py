@@ -29,6 +29,7 @@ from attorn.projections.questions import (
     numbers,
     outcomes,
     ownership,
+    people,
     processes,
     recommendations,
     registry,
@@ -104,6 +105,11 @@ QUESTIONS: Final[Mapping[str, Question]] = {
         ("log_stats", numbers.AskLogStats, numbers.log_stats),
         # who and what there is
         ("participants", registry.AskParticipants, registry.participants),
+        ("absences", people.AskAbsences, people.absences),
+        ("teams", people.AskTeams, people.teams),
+        ("keys", people.AskKeys, people.keys),
+        ("sources", registry.AskSources, registry.sources),
+        ("known", registry.AskKnown, registry.known),
         ("processes", registry.AskProcesses, registry.processes),
         ("policies", registry.AskPolicies, registry.policies),
     )

@@ -19,7 +19,10 @@ from attorn.projections.questions.paging import FINISHED, Limit, as_of, each, ma
 
 
 class AskBoard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`accountable` answers, `named` is whom the log names; `overdue_at`: open, and due by then."""
+    """`accountable` answers, `named` is whom the log names; `overdue_at`: open, and due by then.
+
+    `failed`: only those after whose failed execution nothing goes on, or only the others.
+    """
 
     state: State | None = None
     open: bool | None = None
@@ -30,21 +33,27 @@ class AskBoard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     waiting_on: str | None = None
     priority: Priority | None = None
     overdue_at: Timestamp | None = None
+    failed: bool | None = None
     after: str = ""
     limit: Limit = 100
 
     @property
     def is_long(self) -> bool:
         """Whether no index leads to just these items in order: then every one there is may be looked at."""
-        return any(one is not None for one in (self.accountable, self.waiting_on, self.priority, self.overdue_at))
+        narrowed = (self.accountable, self.waiting_on, self.priority, self.overdue_at)
+        return self.failed is False or any(one is not None for one in narrowed)
 
 
 class AskBoardThen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`accountable` answered then, by what is known at `known_at`; by default, by all that is known."""
+
     position: Count | None = None
     at: Timestamp | None = None
     known_at: Timestamp | None = None
     state: State | None = None
     open: bool | None = None
+    accountable: str | None = None
+    executor: str | None = None
     waiting_on: str | None = None
     process: str | None = None
     after: str = ""
@@ -60,7 +69,10 @@ class AskBoardCounts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class Item(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A work item as it is now. `accountable` answers for it, by `basis`; `actions` are what can be done to it."""
+    """A work item as it is now. `accountable` answers for it, by `basis`; `actions` are what can be done to it.
+
+    `failure` is the execution that failed, and after which nothing goes on.
+    """
 
     work: str
     state: str
@@ -95,6 +107,7 @@ class Item(msgspec.Struct, frozen=True, omit_defaults=True):
     ended_at: datetime | None = None
     reopened: int = 0
     executor_changes: int = 0
+    failure: board.Failure | None = None
 
 
 class Board(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -110,11 +123,17 @@ class Board(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     next: str | None = None
 
 
+class ItemThen(board.Then, frozen=True, kw_only=True):
+    """A work item as it was, and who answered for it."""
+
+    accountable: str | None
+
+
 class BoardThen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One page of the items as they were, in order of their ids."""
 
     position: int
-    items: tuple[board.Then, ...] = ()
+    items: tuple[ItemThen, ...] = ()
     next: str | None = None
 
 
@@ -141,6 +160,8 @@ def board_items(rows: Rows, directory: Directory, asked: AskBoard) -> Board:
         some = UNFINISHED if asked.open else FINISHED
         conditions.append(f"state IN ({marks(some)})")
         parameters += some
+    if asked.failed is not None:
+        conditions.append(f"failed_position IS {'NOT ' if asked.failed else ''}NULL")
     if asked.overdue_at is not None:
         conditions.append(f"due_at <= ? AND state NOT IN ({marks(FINISHED)})")
         parameters += [asked.overdue_at, *FINISHED]
@@ -172,17 +193,25 @@ def board_items(rows: Rows, directory: Directory, asked: AskBoard) -> Board:
 def board_then(rows: Rows, directory: Directory, asked: AskBoardThen) -> BoardThen:
     """The work items as they were at a position or at a time."""
     asof = AsOf(position=asked.position, at=asked.at, known_at=asked.known_at)
-    found: list[board.Then] = []
-    for then in board.was(rows, asof, asked.after):
-        if (
-            (asked.state is None or then.state == asked.state)
-            and (asked.open is None or (then.state not in board.FINISHED) == asked.open)
-            and (asked.waiting_on is None or then.waiting_on == asked.waiting_on)
-            and (asked.process is None or then.process == asked.process)
-        ):
-            found.append(then)
-            if len(found) > asked.limit:
-                break
+    fitting = (
+        then
+        for then in board.was(rows, asof, asked.after)
+        if (asked.state is None or then.state == asked.state)
+        and (asked.open is None or (then.state not in board.FINISHED) == asked.open)
+        and (asked.executor is None or then.executor == asked.executor)
+        and (asked.waiting_on is None or then.waiting_on == asked.waiting_on)
+        and (asked.process is None or then.process == asked.process)
+    )
+    found: list[ItemThen] = []
+    # Of those that somebody answered for there may be few among many.
+    size = asked.limit + 1 if asked.accountable is None else max(asked.limit + 1, _SOME)
+    while len(found) <= asked.limit and (some := list(islice(fitting, size))):
+        answered = accountability.answered(rows, directory, [then.work for then in some], asof)
+        found += (
+            ItemThen(accountable=answered.get(then.work), **msgspec.structs.asdict(then))
+            for then in some
+            if asked.accountable is None or answered.get(then.work) == asked.accountable
+        )
     items = tuple(found[: asked.limit])
     return BoardThen(position=rows.position, items=items, next=items[-1].work if len(found) > asked.limit else None)
 
@@ -236,7 +265,7 @@ def _items(page: Sequence[Sequence[Any]], directory: Directory, asof: AsOf) -> t
             Item(work, state, cycle, answer[0], answer[2], first_position, last_position, first_time, last_time,
                  events, actions, title, answer[1], named, process, version, parent, outcome, source, priority, due,
                  executor, team, kept.candidates, waiting_on, kept.questions, escalations, defined, submitted,
-                 completed, ended, reopened, executors)
+                 completed, ended, reopened, executors, kept.failure)
         )  # fmt: skip
     return tuple(found)
 
@@ -248,6 +277,8 @@ _COLUMNS: Final = (
     "reopened", "executor_changes", "kept",
 )  # fmt: skip
 _values: Final = attrgetter(*_COLUMNS)
+
+_SOME: Final = 500
 
 COUNTED_MAX: Final = 1_000
 """How many items are counted at most, to say how many match."""

@@ -14,7 +14,7 @@ from attorn.contracts.review import WorkReviewed
 from attorn.projections import activity, board, controls, timeline
 from attorn.projections.directory import AsOf, Directory
 from attorn.projections.fold import Rows
-from attorn.projections.questions.paging import ENDED, OPEN, PAGE, Limit, marks
+from attorn.projections.questions.paging import FINISHED, OPEN, PAGE, Limit, marks
 
 Flag: TypeAlias = Literal["released unreviewed", "self-reviewed", "waived", "not drawn", "rubber-stamp suspected"]
 
@@ -323,7 +323,7 @@ def _coverage(rows: Rows, directory: Directory, id: str, looked: timeline.Row | 
     return Coverage(
         process=id,
         version=published.version,
-        open=rows.count(board.Row, f"process = ? AND {OPEN}", (id, *ENDED)),
+        open=rows.count(board.Row, f"process = ? AND {OPEN}", (id, *FINISHED)),
         covered=sum(there.values()) / len(there),
         holes=tuple(name for name, is_there in there.items() if not is_there),
         owner=owner,

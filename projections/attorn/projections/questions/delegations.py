@@ -45,7 +45,10 @@ class AskGoverning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class Delegation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What one entrusted another with. `state` is its own, or `revoked` where one that it descends from was."""
+    """What one entrusted another with. `state` is its own, or `revoked` where one that it descends from was.
+
+    `rests`: it is not over, and nothing is done under it, because its delegate is suspended.
+    """
 
     work: str
     delegation: str
@@ -57,6 +60,7 @@ class Delegation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     state_position: int
     uses: int = 0
     narrowed: int = 0
+    rests: bool = False
     parent: str | None = None
     by: str | None = None
     reason: str | None = None
@@ -141,7 +145,10 @@ def delegated(rows: Rows, directory: Directory, asked: AskDelegations) -> Delega
     found = []
     for row in page[: asked.limit]:
         links = list(_up(rows, row))
-        found.append(_as_of(rows, links, row, rows.position))
+        given = _as_of(rows, links, row, rows.position)
+        if given.state not in delegations.OVER and directory.is_suspended(given.delegate):
+            given = msgspec.structs.replace(given, rests=True)
+        found.append(given)
     return Delegations(position=rows.position, delegations=tuple(found), next=next_key(page, asked.limit))
 
 

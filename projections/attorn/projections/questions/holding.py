@@ -8,11 +8,22 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from attorn.contracts.ids import Count, ParticipantKind, Timestamp
-from attorn.projections import board, delegations, escalations, holding, inbox, timeline
+from attorn.projections import board, delegations, escalations, findings, holding, inbox, timeline
+from attorn.projections.accountability import Answering
 from attorn.projections.directory import AsOf, Directory, Fact
 from attorn.projections.fold import Rows
 from attorn.projections.questions.delegations import AskDelegations, delegated
-from attorn.projections.questions.paging import ENDED, OPEN, PAGE, Limit, each, marks, next_key
+from attorn.projections.questions.paging import (
+    ENDED,
+    NOT_ENDED,
+    PAGE,
+    Limit,
+    carried_out,
+    each,
+    each_values,
+    marks,
+    next_key,
+)
 from attorn.projections.workforce import line
 
 
@@ -116,8 +127,8 @@ class Executor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Node(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A participant and its way up: `path` from whoever is next above to `top`, the person at whom it ends.
 
-    Whoever left is replaced on the way by who succeeded them, or else by their own superior. `problem` is why it leads
-    to no person who is here.
+    Whoever left is replaced on the way by who succeeded them, or else by their own superior; `sponsor` likewise is the
+    person who is here. `problem` is why it leads to no person who is here.
     """
 
     id: str
@@ -149,7 +160,8 @@ class OrgChart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Load(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one person has to look after now. `agents` and `people` are those of whom they are the next person above.
 
-    `answers_for` counts the open items that name them, or somebody whom they succeeded; not those of nobody.
+    `answers_for` counts the items that have not ended and for which they are who answers, for whatever reason; `failed`
+    those of them after whose failed execution nothing goes on.
     """
 
     person: str
@@ -160,6 +172,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     executing: int
     open_escalations: int
     waiting: int
+    failed: int = 0
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -171,9 +184,10 @@ class Span(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Agent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An agent as it stands: what it carries out, what of it waits for somebody, what it has escalated.
+    """An agent as it stands: what it carries out, what of it waits for somebody, what it has escalated, what failed.
 
-    `exceptions` are what needs somebody, in a word each.
+    `findings` are those on what it carries out of which nobody has decided. `exceptions` are what needs somebody, in a
+    word each.
     """
 
     id: str
@@ -182,6 +196,8 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     executing: int
     waiting: int
     open_escalations: int
+    failed: int = 0
+    findings: int = 0
     exceptions: tuple[str, ...] = ()
 
 
@@ -276,26 +292,26 @@ def span(rows: Rows, directory: Directory, asked: AskSpan) -> Span:
     for row in each(rows, escalations.Row, "open", ()):
         escalated.update({row.acknowledged_by} if row.acknowledged_by is not None else set(row.told))
     persons = [id for id in directory.participants if directory.is_person(id, asof)]
-    succeeded: dict[str | None, list[str]] = {}
-    for id, who in directory.participants.items():
-        if who.left:
-            succeeded.setdefault(directory.successor(id, asof), []).append(id)
+    answering = Answering(directory, asof)
+    left = each_values(rows, board.Row, ("key", "named", "process", "source"), "failed_position IS NOT NULL")
+    failed = Counter(directory.answerable(named, process, source, asof).person for _, named, process, source in left)
     waiting = {id: rows.count(inbox.Row, "addressed = ?", (id,)) for id in persons}
     turns = sorted((_turn(escalated[id], waiting[id], agents[id], id), id) for id in persons)
     page = [(turn, id) for turn, id in turns if turn > asked.after][: asked.limit + 1]
     found = []
     for _, id in page[: asked.limit]:
-        named = [id, *succeeded.get(id, ())]
+        where, parameters = answering.of(id)
         found.append(
             Load(
                 person=id,
                 name=directory.name(id),
                 agents=agents[id],
                 people=people[id],
-                answers_for=rows.count(board.Row, f"named IN ({marks(named)}) AND {OPEN}", (*named, *ENDED)),
-                executing=_carried_out(rows, id),
+                answers_for=rows.count(board.Row, f"({where}) AND {NOT_ENDED}", (*parameters, *ENDED)),
+                executing=carried_out(rows, id),
                 open_escalations=escalated[id],
                 waiting=waiting[id],
+                failed=failed[id],
             )
         )
     return Span(position=rows.position, people=tuple(found),
@@ -306,6 +322,7 @@ def agents(rows: Rows, directory: Directory, asked: AskAgents) -> Agents:
     """The agents of one person, or all: those that need somebody first."""
     asof = AsOf(position=rows.position)
     raised = Counter(row.raised_by for row in each(rows, escalations.Row, "open", ()))
+    failed = Counter(by for _, by in each_values(rows, board.Row, ("key", "executor"), "failed_position IS NOT NULL"))
     found: list[tuple[str, Agent]] = []
     for id, who in directory.participants.items():
         if who.kind != "agent" or not directory.is_here(id, asof):
@@ -315,14 +332,17 @@ def agents(rows: Rows, directory: Directory, asked: AskAgents) -> Agents:
             continue
         waiting = rows.count(board.Row, "executor = ? AND state = 'waiting_input'", (id,))
         said = (
+            ("failed", failed[id] > 0),
+            ("findings", (found_open := _open_findings(rows, id)) > 0),
             ("escalated", raised[id] > 0),
             ("waits", waiting > 0),
             ("suspended", who.suspended),
             ("leads to no person", above is None),
         )
         exceptions = tuple(word for word, holds in said if holds)
-        agent = Agent(id=id, name=who.name, person=above, executing=_carried_out(rows, id), waiting=waiting,
-                      open_escalations=raised[id], exceptions=exceptions)  # fmt: skip
+        agent = Agent(id=id, name=who.name, person=above, executing=carried_out(rows, id), waiting=waiting,
+                      open_escalations=raised[id], failed=failed[id], findings=found_open,
+                      exceptions=exceptions)  # fmt: skip
         found.append((_turn(len(exceptions), raised[id], waiting, id), agent))
     found.sort(key=lambda turn: turn[0])
     page = [(turn, agent) for turn, agent in found if turn > asked.after][: asked.limit + 1]
@@ -335,13 +355,21 @@ def agents(rows: Rows, directory: Directory, asked: AskAgents) -> Agents:
     )
 
 
+def _open_findings(rows: Rows, agent: str) -> int:
+    """How many findings wait for somebody to decide on the items that an agent carries out."""
+    count, mine = 0, "holder = ? AND key BETWEEN 'work/' AND 'work/~'"
+    keys = [key for (key,) in rows.values(holding.Row, ("key",), mine, (agent,))]
+    for start in range(0, len(keys), PAGE):
+        some = keys[start : start + PAGE]
+        count += sum(
+            found for (found,) in rows.values(findings.Row, ("open",), f"key IN ({marks(some)}) AND open > 0", some)
+        )
+    return count
+
+
 def next_person(directory: Directory, id: str, asof: AsOf) -> str | None:
     """The first person on the way up from a participant; None when it leads to none, or they are at the top."""
     return next((above for above in _node(directory, id, asof).path if directory.is_person(above, asof)), None)
-
-
-def _carried_out(rows: Rows, id: str) -> int:
-    return rows.count(holding.Row, "holder = ? AND key BETWEEN 'work/' AND 'work/~'", (id,))
 
 
 MOST: Final = 999_999
@@ -426,7 +454,7 @@ def _node(directory: Directory, id: str, asof: AsOf) -> Node:
         org_unit=who.org_unit,
         external_party=who.external_party,
         reports_to=_last(who.superiors, asof),
-        sponsor=_last(who.sponsors, asof),
+        sponsor=directory.sponsor(id, asof),
         suspended=who.suspended,
         problem=problem,
     )

@@ -2,7 +2,7 @@
 
 import heapq
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Final, Literal, NamedTuple, TypeAlias
 
@@ -10,13 +10,15 @@ import msgspec
 
 from attorn.contracts.ids import Timestamp
 from attorn.contracts.participant import Covers
-from attorn.projections import board, inbox, timeline
+from attorn.projections import board, inbox
 from attorn.projections.directory import Directory
 from attorn.projections.fold import Rows
 from attorn.projections.lifecycle import ENDED
-from attorn.projections.questions.paging import Limit, marks
+from attorn.projections.questions.paging import Limit, last_recorded_at, marks
 
-Kind: TypeAlias = Literal["review", "input", "decision", "escalation", "handover", "accountability", "delegation"]
+Kind: TypeAlias = Literal[
+    "review", "input", "decision", "escalation", "handover", "accountability", "delegation", "failure"
+]
 
 
 class AskInbox(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -69,7 +71,7 @@ def waits(rows: Rows, directory: Directory, asked: AskInbox) -> Inbox:
     if not directory.is_here(asked.who):
         problem = f"{asked.who} is not a participant who is here"
         return Inbox(who=asked.who, name=name, position=rows.position, problem=problem)
-    own = _Own(directory, asked.who, asked.at or _now(rows))
+    own = _Own(directory, asked.who, asked.at or last_recorded_at(rows) or _NEVER)
     things: dict[str, _Thing] = {}
     in_turn = _by_turn(rows, own, asked.kind, asked.after, asked.limit, things)
     found: list[tuple[str, Waiting]] = []
@@ -95,7 +97,7 @@ def waits(rows: Rows, directory: Directory, asked: AskInbox) -> Inbox:
 
 
 class _Own:
-    """Whom somebody acts for, besides themselves: as a role's holder, as a successor, as a substitute."""
+    """Whom somebody acts for, besides themselves: as one of a team, a role's holder, a successor, a substitute."""
 
     def __init__(self, directory: Directory, who: str, at: datetime) -> None:
         self._directory, self._who, self._at = directory, who, at
@@ -112,10 +114,11 @@ class _Own:
                 if covered:
                     self._stands_in[id] = covered
         self._persons = (who, *self._stands_in)
+        self._teams = {id: directory.teams_of(id) for id in self._persons}
 
     def addresses(self, rows: Rows) -> list[str]:
         """Under what everything is addressed that may be theirs."""
-        names = [*self._persons, *sorted(self._roles)]
+        names = [*self._persons, *sorted(self._roles), *(team for teams in self._teams.values() for team in teams)]
         for id in self._stands_in:
             names += sorted({f.value.role for f in self._directory.held.get(id, ()) if f.value.granted})
         found = dict.fromkeys(names)
@@ -168,7 +171,9 @@ class _Own:
         if one == inbox.ANSWERING:
             answer = self._directory.answerable(item.named, item.process, item.source)
             return answer.person == self._who or self._covers(answer.person or "", thing)
-        persons = (id for id in self._persons if id == self._who or self._covers(id, thing))
+        persons = [id for id in self._persons if id == self._who or self._covers(id, thing)]
+        if any(one in self._teams[id] for id in persons):
+            return True
         scope = f"process/{item.process}"
         return any(
             self._directory.holds(id, one, "", at=self._at) or self._directory.holds(id, one, scope, at=self._at)
@@ -185,6 +190,7 @@ class _Own:
         return what in covered
 
 
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
 _COVERS: Final[tuple[Covers, ...]] = ("review", "escalation", "accountability")
 _SOME: Final = 64
 _LOOKED_AT_MAX: Final = 512
@@ -234,7 +240,7 @@ def _by_turn(
     What has been read of it on the way is in `things`.
     """
     addresses = own.addresses(rows)
-    names = own.answered(rows) if kind in (None, "decision", "escalation") else []
+    names = own.answered(rows) if kind in (None, "decision", "escalation", "failure") else []
     # Most have little: each begins with its share of the page, and is then read in larger steps.
     share = 8 + limit // (len(addresses) + len(names))
     ways = [_addressed(rows, address, kind, after, share, limit, things) for address in addresses]
@@ -269,7 +275,7 @@ def _answered(rows: Rows, named: str | None, kind: str | None, after: str, size:
         page = rows.values(inbox.Row, ("key",), "key > ? AND key < ?", (behind, end), "key", size)
         for (key,) in page:
             turn, _, thing = key[begin:].partition("/")
-            if kind is None or f"/{kind}/" in thing:
+            if kind is None or thing.split("/")[1] == kind:
                 yield turn, thing
         if len(page) < size:
             return
@@ -296,7 +302,7 @@ def _items(rows: Rows, things: Iterable[_Thing]) -> dict[str, _Item]:
     return found
 
 
-_ASKED: Final = ("review", "input")
+_ASKED: Final = ("review", "input", "failure")
 
 
 def _still(thing: _Thing, item: _Item) -> bool:
@@ -306,6 +312,9 @@ def _still(thing: _Thing, item: _Item) -> bool:
             return item.kept is not None and any(id == thing.id for id, _ in item.kept.life.reviews)
         case "input":
             return item.kept is not None and thing.id in item.kept.life.inputs
+        case "failure":
+            failure = item.kept.failure if item.kept is not None else None
+            return failure is not None and failure.execution_id == thing.id
         case "decision" | "handover" | "delegation":
             return item.state not in ENDED
         case _:
@@ -326,10 +335,16 @@ def _waiting(thing: _Thing, item: _Item, because: str | None) -> Waiting:
         due_at=thing.due_at,
         title=item.title,
         process=item.process,
-        asked_by=thing.asked_by,
+        asked_by=_asked_by(thing, item),
         claimed_by=thing.claimed_by,
         because="whoever answers for it" if because == inbox.ANSWERING else because,
     )
+
+
+def _asked_by(thing: _Thing, item: _Item) -> str | None:
+    """Of a failure, whose it was: that may have been told by a system."""
+    failure = item.kept.failure if item.kept is not None and thing.kind == "failure" else None
+    return failure.by if failure is not None else thing.asked_by
 
 
 _ACTIONS: Final[dict[str, tuple[str, ...]]] = {
@@ -340,12 +355,6 @@ _ACTIONS: Final[dict[str, tuple[str, ...]]] = {
     "handover": ("handover.accept", "handover.decline"),
     "accountability": ("accountability.transfer",),
     "delegation": ("delegation.accept", "delegation.decline"),
+    "failure": ("execution.start", "work.assign", "work.delegate", "work.fail"),
 }
 """The commands by which a thing is settled."""
-
-
-def _now(rows: Rows) -> datetime:
-    """When the last event was recorded: the views have no other clock."""
-    [last] = rows.values(timeline.Row, ("recorded_at",), "position <= ?", (rows.position,), "position DESC", 1)
-    recorded_at: datetime = last[0]
-    return recorded_at

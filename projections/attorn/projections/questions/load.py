@@ -9,7 +9,7 @@ from attorn.contracts.ids import Severity
 from attorn.projections import board, escalations, inbox
 from attorn.projections.directory import AsOf, Directory
 from attorn.projections.fold import Rows
-from attorn.projections.questions.paging import ENDED, OPEN
+from attorn.projections.questions.paging import carried_out
 
 PARTICIPANTS_MAX: Final = 1_000
 """Whose inbox is looked into for one answer, a few microseconds each."""
@@ -32,11 +32,14 @@ class Busy(msgspec.Struct, frozen=True, kw_only=True):
 class Load(msgspec.Struct, frozen=True, kw_only=True):
     """`escalations` are those open by severity; `waiting` who has most in their inbox, addressed to them by name.
 
+    `failed` is how many items there are after whose failed execution nothing goes on.
+
     `busy` are the agents who carry out open work, most first, of `agents` who are here. Of more than 1,000 participants
     the first by id are looked at: then it is not `complete`.
     """
 
     position: int
+    failed: int
     escalations: dict[str, int]
     waiting: tuple[Busy, ...]
     agents: int
@@ -56,11 +59,12 @@ def load(rows: Rows, directory: Directory, asked: AskLoad) -> Load:
         if count := rows.count(inbox.Row, "addressed = ? AND turn > ''", (id,)):
             waiting.append(Busy(who=id, name=directory.name(id), count=count))
     for id in agents[:PARTICIPANTS_MAX]:
-        if count := rows.count(board.Row, f"executor = ? AND {OPEN}", (id, *ENDED)):
+        if count := carried_out(rows, id):
             busy.append(Busy(who=id, name=directory.name(id), count=count))
     severities = {each: rows.count(escalations.Row, "open AND severity = ?", (each,)) for each in _SEVERITIES}
     return Load(
         position=rows.position,
+        failed=rows.count(board.Row, "failed_position IS NOT NULL"),
         escalations={severity: count for severity, count in severities.items() if count},
         waiting=tuple(sorted(waiting, key=lambda one: (-one.count, one.who))[: asked.top]),
         agents=len(agents),

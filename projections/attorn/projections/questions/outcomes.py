@@ -117,9 +117,9 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     The totals are of all these together, on whatever page.
 
-    `money` is by currency, as decimal numbers. An execution that was reported more than once counts as last reported.
-    `verified` is how many of the items that it was spent on are verified or completed now, and `each` what one of those
-    cost, by currency.
+    `money` is by currency, as decimal numbers. An execution whose end was reported more than once counts as it was
+    reported first. `verified` is how many of the items that it was spent on are verified or completed now, and `each`
+    what one of those cost, by currency.
     """
 
     position: int

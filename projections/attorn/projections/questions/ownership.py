@@ -9,16 +9,20 @@ from attorn.projections import accountability, board
 from attorn.projections.accountability import Interval, Who
 from attorn.projections.directory import AsOf, Directory
 from attorn.projections.fold import Rows
-from attorn.projections.questions.paging import ENDED, OPEN, Limit, next_key
+from attorn.projections.questions.paging import ENDED, NOT_ENDED, Limit, next_key
 
 
 class AskWho(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`position`: as of that place in the log. `at`: at that time. `known_at`: as it was known at that time."""
+    """`position`: as of that place in the log. `at`: at that time. `known_at`: as it was known at that time.
+
+    `away_at`: whether they are away at that time; by default `at`, or when the last event that counts was recorded.
+    """
 
     work: str
     position: Count | None = None
     at: Timestamp | None = None
     known_at: Timestamp | None = None
+    away_at: Timestamp | None = None
 
 
 class AskIntervals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -77,7 +81,13 @@ class AnswersFor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 def who(rows: Rows, directory: Directory, asked: AskWho) -> Who:
     """Who answers for a work item, and why."""
     return accountability.who(
-        rows, directory, asked.work, position=asked.position, at=asked.at, known_at=asked.known_at
+        rows,
+        directory,
+        asked.work,
+        position=asked.position,
+        at=asked.at,
+        known_at=asked.known_at,
+        away_at=asked.away_at,
     )
 
 
@@ -106,7 +116,7 @@ def answers_for(rows: Rows, directory: Directory, asked: AskAnswersFor) -> Answe
         return AnswersFor(person=asked.person, name=person, position=rows.position, count=0, problem=problem)
     where, parameters = accountability.answers(directory, asked.person, asof)
     if not asked.ended:
-        where, parameters = f"({where}) AND {OPEN}", [*parameters, *ENDED]
+        where, parameters = f"({where}) AND {NOT_ENDED}", [*parameters, *ENDED]
     page = rows.select(board.Row, f"{where} AND key > ?", [*parameters, asked.after], "key", asked.limit + 1)
     items = []
     for row in page[: asked.limit]:

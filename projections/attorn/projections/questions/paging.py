@@ -1,11 +1,12 @@
 """How answers are cut into pages: the parameters that say where a page begins and how long it is, and what is open."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Annotated, Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
-from attorn.projections import board
+from attorn.projections import board, holding, timeline
 from attorn.projections.directory import NOW, AsOf, Directory
 from attorn.projections.fold import Rows
 from attorn.projections.lifecycle import ENDED as ENDED_STATES
@@ -17,8 +18,10 @@ PAGE: Final = 1_000
 _VALUES: Final = 5_000
 ENDED: Final = sorted(ENDED_STATES)
 FINISHED: Final = sorted(board.FINISHED)
-OPEN: Final = f"state NOT IN ({', '.join('?' * len(ENDED))})"
-"""Not ended, as a condition on the board; its parameters are ENDED."""
+NOT_ENDED: Final = f"state NOT IN ({', '.join('?' * len(ENDED))})"
+"""As a condition on the board; its parameters are ENDED."""
+OPEN: Final = f"state NOT IN ({', '.join('?' * len(FINISHED))})"
+"""Neither handed in nor ended, as a condition on the board; its parameters are FINISHED."""
 
 R = TypeVar("R", bound=msgspec.Struct)
 
@@ -52,6 +55,33 @@ def as_of(rows: Rows, directory: Directory) -> AsOf:
     """What the rows cover, of a directory that may be ahead of them: what is answered goes no further than they do."""
     # Where both are of one position, which is the rule, nothing has to be looked for among what was before.
     return NOW if directory.position <= rows.position else AsOf(position=rows.position)
+
+
+def last_recorded_at(rows: Rows) -> datetime | None:
+    """When the last event was recorded: the views have no other clock. None on an empty log."""
+    last = rows.values(timeline.Row, ("recorded_at",), "position <= ?", (rows.position,), "position DESC", 1)
+    return last[0][0] if last else None
+
+
+def position_since(rows: Rows, since: datetime | None) -> int:
+    """The position of the first event that was recorded at that time or later; behind all, where none was."""
+    if since is None:
+        return 0
+    # What is recorded later stands later in the log.
+    first, behind = 1, rows.position + 1
+    while first < behind:
+        middle = (first + behind) // 2
+        told = rows.values(timeline.Row, ("recorded_at",), "position >= ?", (middle,), "position", 1)
+        if told and told[0][0] < since:
+            first = middle + 1
+        else:
+            behind = middle
+    return first
+
+
+def carried_out(rows: Rows, who: str) -> int:
+    """How many items they carry out; an end lets go of an item."""
+    return rows.count(holding.Row, "holder = ? AND key BETWEEN 'work/' AND 'work/~'", (who,))
 
 
 def next_key(page: Sequence[Any], limit: int) -> str | None:

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from attorn.contracts.ids import Timestamp
 from attorn.projections import accountability, board, escalations, findings
 from attorn.projections.accountability import Who
 from attorn.projections.directory import Directory
@@ -12,7 +13,10 @@ from attorn.projections.questions.escalations import Escalation, described
 
 
 class AskWork(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`away_at`: whether who answers is away at that time; by default when the last event was recorded."""
+
     work: str
+    away_at: Timestamp | None = None
 
 
 class WorkItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -37,7 +41,7 @@ def work(rows: Rows, directory: Directory, asked: AskWork) -> WorkItem:
         work=asked.work,
         position=rows.position,
         item=item(row, directory, rows.position),
-        who=accountability.who(rows, directory, asked.work),
+        who=accountability.who(rows, directory, asked.work, away_at=asked.away_at),
         escalations=tuple(described(escalation, row.process) for escalation in raised),
         findings=findings.found(rows, f"work/{asked.work}"),
     )

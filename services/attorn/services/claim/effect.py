@@ -2,6 +2,9 @@
 
 An execution may name the claim that it works under. When somebody has claimed the key anew since, or the claim is over,
 what comes late of it is refused; what is reported all the same is a finding. So is a change that was made already.
+
+An item is folded from its own stream alone, and claims are in others. So a stale fence is found, and keeps nothing out
+of the item's state: what was made under it is there, and goes out only by the rules for everything that is made.
 """
 
 from collections.abc import Sequence
@@ -32,7 +35,15 @@ def _check_fence(
 
 
 def _check_claim(work: Work, data: ExecutionStarted, event: Event, directory: Directory) -> Sequence[Breach]:
-    return _stale(data.claim_id, data.fence, directory) if data.claim_id is not None else ()
+    id = data.claim_id
+    if id is None:
+        return ()
+    stale = _stale(id, data.fence, directory)
+    if stale or id in work.claims or directory.relations.knows(id):
+        return stale
+    # Of what is done under it nothing more is said: should the claim be reported yet, it may turn out to be in order.
+    detail = f"there is no claim {id}; claim the key first, and start under that claim"
+    return (Breach(rule="stale-fence", detail=detail, field="data.claim_id"),)
 
 
 def _stale(claim: str, fence: int | None, directory: Directory) -> Sequence[Breach]:
@@ -70,6 +81,7 @@ def _begin(work: Work, data: ExecutionStarted, event: Event) -> Work:
 
 
 def _act(work: Work, data: ExecutionActionRecorded, event: Event) -> Work:
+    # Also of an execution that is over: what was changed out there is changed, and is not to be changed once more.
     change = _change(data) if data.side_effect else None
     return msgspec.structs.replace(work, changed={**work.changed, change: data.result}) if change is not None else work
 

@@ -40,7 +40,9 @@ from attorn.projections.directory import Directory
 from attorn.projections.lifecycle import ENDED
 from attorn.services import expressions
 from attorn.services.delegation import budget, occasion
+from attorn.services.participant.authority import check_given
 from attorn.services.transact import Context
+from attorn.services.work.ahead import check_ahead
 from attorn.services.work.state import Delegation, DelegationStatus, Execution, Work
 from attorn.services.work.tables import Changes, Checks
 
@@ -132,6 +134,12 @@ def _check_grant(work: Work, terms: WorkDelegated, event: Event, directory: Dire
     if not directory.is_here(terms.delegate):
         detail = f"{terms.delegate} is not registered or has left"
         yield Breach(rule="unregistered-actor", detail=detail, field="data.delegate")
+    yield from check_given(terms.delegate, work.scope, "data.delegate", directory)
+    if directory.kind(terms.delegate) == "team":
+        some = ", ".join(directory.members(terms.delegate)[:5]) or "nobody yet"
+        detail = f"{terms.delegate} is a team; delegate to one of it ({some}), or assign the work to {terms.delegate}"
+        yield Breach(rule="delegation-chain", detail=detail, field="data.delegate")
+    yield from check_ahead(terms.valid_until, f"{terms.delegation_id} ends", "data.valid_until", event)
     if terms.conditions or terms.escalate_when:
         yield from _check_conditions(terms)
     yield from _check_policies(terms, at, directory)
@@ -209,6 +217,7 @@ def _check_change(
         detail = f"{id} rests because {held.rests_with} does; resume that"
         yield Breach(rule="delegation-open", detail=detail, field="data.delegation_id")
     if isinstance(data, DelegationNarrowed):
+        yield from check_ahead(data.valid_until, f"{id} would end", "data.valid_until", event)
         for more in wider(narrowed(held.terms, data), held.terms):
             yield Breach(rule="delegation-chain", detail=f"this is no narrowing of {id}: {more}")
 
@@ -222,6 +231,8 @@ def _check_answer(
         yield Breach(rule="delegation-open", detail=f"delegation {id} is {_status(work, id)}, not granted")
     elif by is not None and by != held.terms.delegate:
         yield Breach(rule="delegation-open", detail=f"{id} is for {held.terms.delegate} to take on, not {by}")
+    if isinstance(data, DelegationAccepted) and by is not None and by != event.authid:
+        yield from check_given(by, work.scope, "data.by", directory)
 
 
 def _check_end(
@@ -298,7 +309,9 @@ def _not_live(work: Work, held: Delegation, event: Event, directory: Directory) 
     hands_in = held.status == "exhausted" and isinstance(event.data, WorkExecuted)
     is_live = held.is_timely(event.time) if hands_in else held.is_live(event.time)
     delegate = directory.participants.get(held.terms.delegate)
-    rests = delegate is not None and delegate.stopped and directory.is_suspended(delegate.id, work.scope)
+    # What they do themselves while they are suspended, another rule says.
+    stopped = delegate is not None and delegate.stopped and delegate.id != event.authid
+    rests = delegate is not None and stopped and directory.is_suspended(delegate.id, work.scope)
     if is_live and not rests:
         return ()
     terms, found = held.terms, []

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from attorn.contracts.delegation import Condition
 from attorn.contracts.escalation import EscalationReason
@@ -36,19 +36,26 @@ class Due(NamedTuple):
 
 
 def unmet(work: Work, data: Any, at: datetime) -> Iterator[Unmet]:
-    """The conditions that `data` does not meet; one that cannot be evaluated is not met."""
+    """The conditions that `data` does not meet; one that cannot be evaluated is not met.
+
+    A result without which the work ends has met them all: there is nothing that could be good enough.
+    """
+    if _fails(data):
+        return
     seen: set[Condition] = set()
     for held, occasions in _occasions(work, data, at):
         # A child carries its parent's conditions; each is held against what is known once.
         for condition in (c for c in held.terms.conditions if c not in seen):
             seen.add(condition)
-            why = _answered(condition.expr, occasions, wanted=False)
-            if why is not None:
-                yield Unmet(condition, held.terms.delegation_id, why)
+            found = _answered(condition.expr, occasions, wanted=False)
+            if found is not None:
+                yield Unmet(condition, held.terms.delegation_id, found.missing or found.why)
 
 
 def due(work: Work, data: Any, at: datetime, *, counted: bool = False) -> Iterator[Due]:
     """What has to be asked because of `data`; where that cannot be told, it is asked.
+
+    Of a result that failed nobody has to say how sure they are of it: what is missing is not low.
 
     `counted`: what it uses up is counted in `work` already.
     """
@@ -56,11 +63,13 @@ def due(work: Work, data: Any, at: datetime, *, counted: bool = False) -> Iterat
     for held, occasions in _occasions(work, data, at, counted):
         for expression in (e for e in held.terms.escalate_when if e not in seen):
             seen.add(expression)
-            why = _answered(expression, occasions, wanted=True)
-            if why is not None:
-                digest = hashlib.sha256(expression.encode()).hexdigest()[:8]
-                id = f"{held.terms.delegation_id[:48]}-{digest}"
-                yield Due(expression, held.terms.delegation_id, id, _reason(expression), why)
+            found = _answered(expression, occasions, wanted=True)
+            if found is None or (found.unknown and _fails(data) and _CONFIDENCE.issuperset(found.unknown)):
+                continue
+            digest = hashlib.sha256(expression.encode()).hexdigest()[:8]
+            id = f"{held.terms.delegation_id[:48]}-{digest}"
+            reason = _reason(expression) if not found.unknown else "policy_required"
+            yield Due(expression, held.terms.delegation_id, id, reason, found.why)
 
 
 def applies_somewhere(expression: str) -> bool:
@@ -131,7 +140,22 @@ def _occasions(
         yield held, [facts | each for each in more]
 
 
-def _answered(expression: str, occasions: Sequence[Facts], *, wanted: bool) -> str | None:
+class _Answer(NamedTuple):
+    """Why an expression counts as holding, or as not; where that could not be told for what is unknown, which it is."""
+
+    why: str
+    missing: str = ""
+    unknown: tuple[str, ...] = ()
+
+
+_CONFIDENCE: Final = frozenset({"result.confidence", "output.confidence"})
+
+
+def _fails(data: Any) -> bool:
+    return isinstance(data, WorkExecuted) and data.result != "completed"
+
+
+def _answered(expression: str, occasions: Sequence[Facts], *, wanted: bool) -> _Answer | None:
     """Why the expression counts as `wanted` on one of the occasions that it is about; None when it does on none."""
     # What speaks of outputs is held against each; all else is known before any is looked at.
     about_outputs = "output" in expressions.compiled(expression).variables
@@ -140,9 +164,14 @@ def _answered(expression: str, occasions: Sequence[Facts], *, wanted: bool) -> s
             continue
         holds, why = expressions.evaluate(expression, facts)
         if holds is None:
-            return f"{expression} {why}"
+            unknown = expressions.unknown(expression, facts)
+            return (
+                _Answer(f"{expression} cannot be told: {why}", why, unknown)
+                if unknown
+                else _Answer(f"{expression} {why}")
+            )
         if holds is wanted:
-            return f"{expression} {'holds' if wanted else 'does not hold'}"
+            return _Answer(f"{expression} {'holds' if wanted else 'does not hold'}")
     return None
 
 

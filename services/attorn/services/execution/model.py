@@ -147,16 +147,23 @@ def _check_start(work: Work, data: ExecutionStarted, event: Event, directory: Di
     if id in work.executions:
         yield Breach(rule="execution-unknown", detail=f"execution {id} has started before; use a new id")
     if not _may_start(work, executor, event, directory):
-        detail = f"{work.executor} is to carry {event.subject} out, not {executor}; assign it, or hand it over"
+        candidates = work.definition.candidates if work.definition is not None else ()
+        named = work.executor or f"one of {', '.join(candidates[:10])}"
+        detail = f"{named} is to carry {event.subject} out, not {executor}; assign it, or hand it over"
         yield Breach(rule="executor-only", detail=detail, field="data.executor")
     yield from version.check(work, data, event, directory)
 
 
 def _may_start(work: Work, executor: str, event: Event, directory: Directory) -> bool:
-    """Who the work was given to, one of that team, whom it was delegated to; and whoever has authority gives it."""
-    if work.life.state != "claimed":
-        return True  # where others are at it, one more may join
+    """Who the work was given to, one of that team, whom it was delegated to; and whoever has authority gives it.
+
+    What nobody has is for its candidates to begin, where it has any.
+    """
     holders = {holder for holder in (work.executor, work.assigned) if holder is not None}
+    if work.life.state in ("defined", "ready") and work.definition is not None:
+        holders |= {*work.definition.candidates}
+    elif work.life.state != "claimed":
+        return True  # where others are at it, one more may join
     return (
         not holders
         or executor in holders
@@ -307,8 +314,7 @@ CHECKS: Final[Checks] = {
 
 
 def _begin(work: Work, data: ExecutionStarted, event: Event) -> Work:
-    known = work.executions.get(data.execution_id)
-    if known is not None and known.ended is None:
+    if data.execution_id in work.life.executions:
         return work  # nobody becomes the executor of what another carries out, by its id
     delegation = data.delegation_id
     if delegation is None:
@@ -360,6 +366,8 @@ def _end(work: Work, data: WorkExecuted, event: Event) -> Work:
     id, running = data.execution_id, work.executions.get(data.execution_id)
     if running is not None and running.ended is None:
         work = _set(_ask(work, id, event), id, ended=data)
+    # Of an execution that is over, too: bytes that there are by now want a look of their own before they go out. Were
+    # they forgotten, what was approved before could go out in their name.
     return _make(work, data.outputs, id, handed_over=data.result == "completed")
 
 

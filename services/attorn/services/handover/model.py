@@ -20,6 +20,7 @@ from attorn.contracts.handover import (
 )
 from attorn.contracts.refusal import Breach, Refused
 from attorn.projections.directory import Directory
+from attorn.services.participant.authority import check_given
 from attorn.services.transact import Context
 from attorn.services.work.state import Handover, HandoverStatus, Work
 from attorn.services.work.tables import Changes, Checks
@@ -72,6 +73,7 @@ def _check_offer(work: Work, data: HandoverOffered, event: Event, directory: Dir
     if not directory.is_here(to):
         detail = f"{to} is not registered or has left; offer it to somebody who is here"
         yield Breach(rule="unregistered-actor", detail=detail, field="data.to")
+    yield from check_given(to, work.scope, "data.to", directory)
     if id in work.handovers:
         detail = f"handover {id} was offered before; use a new id"
         yield Breach(rule="handover-open", detail=detail, field="data.handover_id")

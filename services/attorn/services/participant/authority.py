@@ -3,35 +3,38 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from attorn.contracts.decision import DecisionRequested
+from attorn.contracts.delegation import DelegationExhausted
 from attorn.contracts.envelope import Event
-from attorn.contracts.messages import KIND_BY_EVENT
+from attorn.contracts.escalation import EscalationNotified, WorkEscalated
+from attorn.contracts.execution import WorkExecuted
 from attorn.contracts.participant import ParticipantSuspended, RoleGranted
 from attorn.contracts.refusal import Breach
+from attorn.contracts.review import ReviewInvalidated
 from attorn.projections.directory import Directory
 
 _OF_AN_OWNER: Final = ("reviewer", "agent_manager", "auditor")
 """The roles that the owner of a process may give in it."""
+
+_ASKING: Final = (WorkEscalated, EscalationNotified, DelegationExhausted, ReviewInvalidated)
+"""What asks for help; or follows, by itself, from what was done."""
 
 
 def check_actor(event: Event, directory: Directory) -> Iterator[Breach]:
     """People decide who takes part, and by which rules; an agent has its mandates in work alone.
 
     So does a system that one of them gave the word; of any other, it is recorded that it said so, and nothing more.
-    Nobody says in a stream of one kind what belongs in another: the word for the one is not the word for the other.
     """
     if event.authtype == "service_account":
         detail = f"{event.authid} is not a person; {event.subject} is for people to change"
         yield Breach(rule="undelegated-execution", detail=detail)
     if not directory.hears(event):
         kind = event.subject.partition("/")[0]
-        home = KIND_BY_EVENT.get(type(event.data), kind)
         ask = f"ask {_custodian(directory)} or an admin to register it with speaks_of {kind}"
         if kind == "source":
             ask = "people register sources"
         detail = f"{event.authid} was not given the word for {event.subject}; {ask}"
-        if home != kind:
-            detail = f"what is said here belongs in a stream {home}/<id>; in {event.subject} it counts for nothing"
-        yield Breach(rule="source-authority", detail=detail, field="subject" if home != kind else None)
+        yield Breach(rule="source-authority", detail=detail)
     # Who stops themselves does so before they are stopped; at the door the directory may know of it already.
     stops_itself = isinstance(event.data, ParticipantSuspended) and event.subject == f"participant/{event.authid}"
     if directory.is_suspended(event.authid or "", event.subject) and not stops_itself:
@@ -39,17 +42,27 @@ def check_actor(event: Event, directory: Directory) -> Iterator[Breach]:
         yield Breach(rule="actor-suspended", detail=detail)
 
 
-def check_stopped(event: Event, process: str | None, directory: Directory) -> Iterator[Breach]:
-    """People and systems that are suspended, everywhere or in `process`, do nothing to work either.
+def check_stopped(event: Event, scope: str, directory: Directory) -> Iterator[Breach]:
+    """Who is suspended, everywhere or in `scope`, a process's stream, does nothing to work either.
 
-    Of agents the delegations say it, which rest: what an agent does without one is another rule's concern.
+    They may stop, which is to report that what they were at ended without a result, and ask for help: both with what
+    follows from it in the same append.
     """
-    who = directory.participants.get(event.authid or "")
-    if who is None or not who.stopped or who.kind == "agent":
+    data, id = event.data, event.authid or ""
+    stops = isinstance(data, WorkExecuted) and data.result != "completed"
+    if stops or isinstance(data, _ASKING) or not directory.is_suspended(id, scope):
         return
-    if directory.is_suspended(who.id, f"process/{process}" if process is not None else ""):
-        detail = f"{who.id} is suspended, and does nothing until somebody else resumes them"
-        yield Breach(rule="actor-suspended", detail=detail)
+    if isinstance(data, DecisionRequested) and data.escalation_id is not None:
+        return
+    detail = f"{id} is suspended, and does nothing until somebody else resumes them"
+    yield Breach(rule="actor-suspended", detail=detail)
+
+
+def check_given(id: str, scope: str, field: str, directory: Directory) -> Iterator[Breach]:
+    """Nobody is given work, or a say in it, who can do nothing with it, being suspended everywhere or in `scope`."""
+    if directory.is_suspended(id, scope):
+        detail = f"{id} is suspended, and can take nothing on; resume them first, or name somebody else"
+        yield Breach(rule="actor-suspended", detail=detail, field=field)
 
 
 def check_over(id: str, event: Event, directory: Directory) -> Iterator[Breach]:

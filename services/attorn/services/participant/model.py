@@ -202,6 +202,7 @@ def check(who: Participant, event: Event, directory: Directory) -> Iterator[Brea
             yield from check_role(role, scope, event, who.roles, directory)
         case AbsenceDeclared():
             yield from _check_absence(who.profile, id, data, directory)
+            yield from _check_overlap(who.absences, id, data)
         case AgentDeployed():
             yield from deployment.check(who.profile, id, data, event, directory)
         case AttestationGiven():
@@ -356,6 +357,18 @@ def _check_absence(
     if data.substitute is None or data.substitute == id or not directory.is_person(data.substitute):
         detail = f"{data.substitute or 'nobody'} stands in for {id}; name another person who is here"
         yield Breach(rule="absence-covered", detail=detail, field="data.substitute")
+
+
+def _check_overlap(absences: Sequence[AbsenceDeclared], id: str, data: AbsenceDeclared) -> Iterator[Breach]:
+    """Whether it is clear who stands in: of two absences at one time, each covers something else."""
+    for other in absences:
+        both = [what for what in data.covers if what in other.covers]
+        if both and other.from_ <= data.until and data.from_ <= other.until:
+            when = f"from {other.from_.isoformat(timespec='seconds')} until {other.until.isoformat(timespec='seconds')}"
+            detail = (
+                f"{id} is away {when} already, and {other.substitute} stands in for {', '.join(both)}; end that first"
+            )
+            yield Breach(rule="absence-covered", detail=detail, field="data.from")
 
 
 def _check_attestation(id: str, data: AttestationGiven, event: Event, directory: Directory) -> Iterator[Breach]:

@@ -1,9 +1,10 @@
 """Whether a policy can be followed as it is written: seen when it is published, not when work is stuck in it."""
 
 from collections import Counter
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterable, Iterator
+from typing import Final, get_args
 
+from attorn.contracts.participant import Role
 from attorn.contracts.policy import (
     AuthorityRules,
     DelegationRules,
@@ -15,6 +16,9 @@ from attorn.contracts.policy import (
 from attorn.contracts.refusal import Breach
 from attorn.projections.directory import Directory
 from attorn.services import expressions
+from attorn.services.review.request import excluded, reviewers
+
+ROLES: Final = frozenset(get_args(Role))
 
 CONDITIONS_MAX: Final = 100
 """How many conditions, limits or rungs one policy has at most."""
@@ -30,7 +34,7 @@ def check(policy: PolicyPublished, directory: Directory) -> Iterator[Breach]:
         case ReviewRules():
             yield from _check_review(rules, directory)
         case EscalationRules():
-            yield from _check_escalation(rules)
+            yield from _check_escalation(rules, directory)
         case DelegationRules():
             yield from _check_delegation(rules)
         case AuthorityRules():
@@ -42,13 +46,21 @@ def check(policy: PolicyPublished, directory: Directory) -> Iterator[Breach]:
 
 
 def _check_review(rules: ReviewRules, directory: Directory) -> Iterator[Breach]:
-    eligible = [who for who in rules.candidates if who not in rules.excluded]
-    kinds = {directory.kind(who) for who in eligible}
-    # A role, or a team, stands for any number of people; only those who are named one by one can be too few.
-    if rules.candidates and not kinds & {None, "team"}:
-        able = [who for who in eligible if directory.is_person(who) or not rules.human_required]
-        if len(able) < rules.reviewers_required:
-            detail = f"{rules.reviewers_required} have to review, and of the candidates {len(able)} may; name more"
+    strange = [*_check_known(rules.candidates, "review.candidates", directory)]
+    yield from strange
+    for who in rules.excluded:
+        if directory.kind(who) is None:
+            yield _unsound(f"{who} is not a participant; name who is not to review", "review.excluded")
+    if rules.candidates and not strange:
+        barred = {*excluded(rules, directory)}
+        kinds = {directory.kind(who) for who in rules.candidates if who not in barred}
+        able = [who for who in reviewers(rules, directory) if who not in barred]
+        # A role, or a team, may grow; only those who are named one by one stay too few. But somebody there has to be.
+        wanted = min(1, rules.reviewers_required) if kinds & {None, "team"} else rules.reviewers_required
+        if len(able) < wanted:
+            detail = (
+                f"reviewers_required is {rules.reviewers_required}, and of the candidates {len(able)} may; name more"
+            )
             yield _unsound(detail, "review.candidates")
     if rules.respond_within is not None and rules.respond_within.total_seconds() <= 0:
         yield _unsound("a review takes time; respond_within is longer than that", "review.respond_within")
@@ -56,7 +68,7 @@ def _check_review(rules: ReviewRules, directory: Directory) -> Iterator[Breach]:
         yield from _check_expression(rules.when, "review.when")
 
 
-def _check_escalation(rules: EscalationRules) -> Iterator[Breach]:
+def _check_escalation(rules: EscalationRules, directory: Directory) -> Iterator[Breach]:
     if len(rules.ladder) > CONDITIONS_MAX:
         yield _unsound(f"there are {len(rules.ladder)} rungs; {CONDITIONS_MAX} at most", "escalation.ladder")
         return
@@ -68,6 +80,7 @@ def _check_escalation(rules: EscalationRules) -> Iterator[Breach]:
         below = rung.rung
         if not rung.targets:
             yield _unsound(f"rung {rung.rung} asks nobody; name its targets", f"{field}.targets")
+        yield from _check_known(rung.targets, f"{field}.targets", directory)
         if rung.ack_within.total_seconds() <= 0:
             yield _unsound(f"rung {rung.rung} gives no time; ack_within is longer than that", f"{field}.ack_within")
 
@@ -99,6 +112,12 @@ def _check_authority(rules: AuthorityRules) -> Iterator[Breach]:
             yield _unsound(f"{limit.who} may decide up to less than nothing; say an amount", f"{field}.up_to")
         if limit.when is not None:
             yield from _check_expression(limit.when, f"{field}.when")
+
+
+def _check_known(named: Iterable[str], field: str, directory: Directory) -> Iterator[Breach]:
+    for who in named:
+        if directory.kind(who) is None and who not in ROLES:
+            yield _unsound(f"{who} is neither a participant nor a role; name a person, a team or a role", field)
 
 
 def _check_expression(text: str, field: str) -> Iterator[Breach]:

@@ -75,7 +75,10 @@ def stack(events: Sequence[Recorded], directory: Directory, asked: AskStack) -> 
         item = rules.evolve(item, recorded.event)
     process = directory.process(item.process.id, item.process.version) if item.process is not None else None
     required = process.definition_of_ready if process is not None else ()
-    return Layers(work=asked.work, stack=layers(item.definition, item.readied, required), required=tuple(required))
+    answers = item.answers(directory).person
+    return Layers(
+        work=asked.work, stack=layers(item.definition, item.readied, required, answers), required=tuple(required)
+    )
 
 
 def known(events: Sequence[Recorded], directory: Directory, asked: AskContext) -> Given:

@@ -28,7 +28,7 @@ from attorn.contracts.review import (
 )
 from attorn.contracts.work import WorkCompleted, WorkSubmitted
 from attorn.projections.directory import Directory
-from attorn.services.review.request import candidates, dangling, overtaken, renewed, rules_of
+from attorn.services.review.request import candidates, dangling, excluded, overtaken, renewed, rules_of
 from attorn.services.transact import Context
 from attorn.services.work.state import Looking, Review, ReviewStatus, Work, requires_person
 from attorn.services.work.tables import Changes, Checks
@@ -100,14 +100,14 @@ def _request(work: Work, command: RequestReview, context: Context) -> Sequence[m
     rules = rules_of(pinned, context.directory)
     made = work.outputs.get(command.output_id)
     makers = made.makers if made is not None and (rules is None or rules.exclude_executor) else ()
-    barred = dict.fromkeys((*command.excluded, *makers, *(rules.excluded if rules is not None else ())))
+    barred = dict.fromkeys((*command.excluded, *makers, *excluded(rules, context.directory)))
     request = ReviewRequested(
         review_id=command.review_id or context.new_id,
         output_id=command.output_id,
         output_dig=command.output_dig,
         policy=pinned,
         required=max(1, rules.reviewers_required) if rules is not None else 1,
-        candidates=command.candidates or candidates(rules, tuple(barred), context.directory),
+        candidates=command.candidates or candidates(work, rules, tuple(barred), context.directory),
         excluded=tuple(barred),
         respond_by=command.respond_by,
     )
@@ -141,6 +141,13 @@ def _check_request(work: Work, request: ReviewRequested, event: Event, directory
         if not directory.is_here(candidate):
             detail = f"{candidate} is not registered or has left"
             yield Breach(rule="unregistered-actor", detail=detail, field="data.candidates")
+        elif (
+            rules is not None
+            and rules.candidates
+            and not _is_asked(candidate, work, rules.candidates, event, directory)
+        ):
+            detail = f"{candidate} is not among those whom {_named(pinned)} asks: {', '.join(rules.candidates)}"
+            yield Breach(rule="review-policy", detail=detail, field="data.candidates")
     drawn = request.sampling
     if drawn is not None and drawn.seed is not None and drawn.drawn != draw(drawn.seed, request.output_dig):
         detail = f"the seed {drawn.seed} does not draw {drawn.drawn} for {request.output_dig[:19]}…"
@@ -255,15 +262,24 @@ def _check_reviewer(
     if reviewer in request.excluded and not waives and not (made is not None and reviewer in made.makers):
         detail = f"{reviewer} is excluded from the review {request.review_id}"
         yield Breach(rule="reviewer-excluded", detail=detail, field="data.reviewer")
-    asked = request.candidates
-    if asked and reviewer not in asked:
-        stands_in = any(directory.substitute(id, "review", event.time) == reviewer for id in asked)
-        if not stands_in and not work.has_authority(reviewer, directory, event.time):
-            detail = f"{reviewer} is not among those asked for {request.review_id}: {', '.join(asked)}"
-            yield Breach(rule="reviewer-excluded", detail=detail, field="data.reviewer")
+    rules = rules_of(request.policy, directory)
+    # A request that names nobody asks those whom its policy names.
+    asked = request.candidates or (rules.candidates if rules is not None else ())
+    if asked and not _is_asked(reviewer, work, asked, event, directory):
+        detail = f"{reviewer} is not among those asked for {request.review_id}: {', '.join(asked)}"
+        yield Breach(rule="reviewer-excluded", detail=detail, field="data.reviewer")
     if not directory.is_person(reviewer) and directory.is_here(reviewer) and requires_person(request, directory):
         detail = f"{reviewer} is of kind {directory.kind(reviewer)}; a person reviews {request.output_id}"
         yield Breach(rule="reviewer-human", detail=detail, field="data.reviewer")
+
+
+def _is_asked(who: str, work: Work, asked: Sequence[str], event: Event, directory: Directory) -> bool:
+    """Whether `who` is one of those whom these lead to, stands in for one, or has authority over the work."""
+    if who in asked:
+        return True
+    named = {id for target in asked for id in directory.leads_to(target)}
+    stands_in = any(directory.substitute(id, "review", event.time) == who for id in named)
+    return who in named or stands_in or work.has_authority(who, directory, event.time)
 
 
 def _check_maker(work: Work, output_id: str, reviewer: str) -> Iterator[Breach]:

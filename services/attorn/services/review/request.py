@@ -45,24 +45,50 @@ def asked_for(
             yield ReviewSkipped(output_id=output.output_id, output_dig=output.dig, policy=pinned, sampling=sampling)
             continue
         made_by = (executor,) if executor is not None and (rules is None or rules.exclude_executor) else ()
-        barred = tuple(dict.fromkeys((*made_by, *(rules.excluded if rules is not None else ()))))
+        barred = tuple(dict.fromkeys((*made_by, *excluded(rules, context.directory))))
         yield ReviewRequested(
             review_id=f"{name}-R{number}"[-64:],
             output_id=output.output_id,
             output_dig=output.dig,
             policy=pinned,
             required=rules.reviewers_required if rules is not None else 1,
-            candidates=candidates(rules, barred, context.directory),
+            candidates=candidates(work, rules, barred, context.directory),
             excluded=barred,
             respond_by=after(context.at, rules.respond_within) if rules is not None and rules.respond_within else None,
             sampling=sampling,
         )
 
 
-def candidates(rules: ReviewRules | None, barred: Sequence[str], directory: Directory) -> tuple[str, ...]:
-    """The persons whom a policy names as reviewers, roles among them resolved, but for those who are `barred`."""
-    named = [person for target in rules.candidates for person in directory.persons(target)] if rules is not None else []
-    return tuple(person for person in dict.fromkeys(named) if person not in barred)
+def reviewers(rules: ReviewRules, directory: Directory) -> tuple[str, ...]:
+    """Those whom a policy names as reviewers, as they are now: roles and teams among them are whom they lead to."""
+    named = dict.fromkeys(who for target in rules.candidates for who in directory.leads_to(target))
+    return tuple(who for who in named if directory.is_person(who) or not rules.human_required)
+
+
+def excluded(rules: ReviewRules | None, directory: Directory) -> Iterator[str]:
+    """Those whom a policy keeps from reviewing; with a team, all who are in it now."""
+    for who in rules.excluded if rules is not None else ():
+        yield who
+        if directory.kind(who) == "team":
+            yield from directory.members(who)
+
+
+def candidates(work: Work, rules: ReviewRules | None, barred: Sequence[str], directory: Directory) -> tuple[str, ...]:
+    """Who is asked for a review: those whom the policy names, but for those who are `barred`.
+
+    Nobody in particular only where it names nobody. Where those whom it names are too few by now, who has authority
+    over the work is asked as well, whoever answers for it first.
+    """
+    if rules is None or not rules.candidates:
+        return ()
+    found = [who for who in reviewers(rules, directory) if who not in barred]
+    over = (who for who in work.authorities(directory) if who not in barred and who not in found)
+    for who in over:
+        if len(found) >= max(1, rules.reviewers_required):
+            break
+        found.append(who)
+    # Where every one of them is barred, who answers can still waive it; nobody stands for anybody.
+    return tuple(found) or tuple(work.authorities(directory)) or rules.candidates
 
 
 def overtaken(work: Work, outputs: Sequence[Output]) -> Iterator[ReviewInvalidated]:

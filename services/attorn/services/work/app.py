@@ -13,4 +13,4 @@ COMMANDS: Final = get_args(model.WorkCommand)
 
 def build(broker: NatsBroker, streams: Streams, clock: Clock) -> None:
     """Answer the commands of this slice; each is about one work stream."""
-    serve(broker, streams, clock, "work", model.decide, COMMANDS)
+    serve(broker, streams, clock, "work", model.decide, COMMANDS, absent=model.ABSENT)

@@ -73,8 +73,11 @@ from attorn.contracts.work import (
 from attorn.projections import stack
 from attorn.projections.directory import Directory
 from attorn.projections.lifecycle import MOVING, Lifecycle, follows, step
+from attorn.services.participant.authority import check_given
 from attorn.services.transact import Context
 from attorn.services.work import route
+from attorn.services.work.ahead import check_ahead
+from attorn.services.work.standing import BOUNDS
 from attorn.services.work.state import Work
 from attorn.services.work.tables import Changes, Checks
 
@@ -110,13 +113,19 @@ CLARIFIABLE: Final = frozenset(WorkDefined.__struct_fields__) - PINNED - RELATED
 What the work is to other work is not said more exactly, but changed: a dependency is added, satisfied or broken.
 """
 
-_BOUNDS: Final = frozenset(
-    {"scope", "acceptance_criteria", "decision_authority", "risk_tier", "recoverable", "candidates", "method"}
-)
-"""What holds whoever carries the work out within bounds, and says what is good enough."""
+_TIMES: Final = frozenset({"due_at", "start_by"})
 
 DEPENDENCIES_MAX: Final = BATCH_MAX - 1
 """How many other items work may be defined to wait for: they are recorded with it, in one append."""
+
+ABSENT: Final[Mapping[tuple[type[msgspec.Struct], str], Breach]] = {
+    (DefineWork, "accountable"): Breach(
+        rule="accountability-defaulted",
+        detail="nobody is named to answer for the work; name a person who is here",
+        field="data.accountable",
+    )
+}
+"""What is broken by a command that lacks this field. That somebody is named is what everything here is for."""
 
 _replace: Final = msgspec.structs.replace
 
@@ -265,6 +274,11 @@ def _check_definition(work: Work, data: WorkDefined, event: Event, directory: Di
         yield Breach(rule="defined-once", detail=f"{event.subject} is defined already")
     if not directory.is_person(data.accountable):
         yield Breach(rule="accountable-human", detail=_no_person(data.accountable, directory), field="data.accountable")
+    scope = f"process/{data.process.id}" if data.process is not None else ""
+    yield from check_given(data.accountable, scope, "data.accountable", directory)
+    if data.due_at is not None or data.start_by is not None:
+        yield from check_ahead(data.due_at, f"{event.subject} is due", "data.due_at", event)
+        yield from check_ahead(data.start_by, f"{event.subject} is to begin", "data.start_by", event)
     if data.parent_id is not None or data.dedup_key is not None:
         yield from _check_relations(data, event.subject.partition("/")[2], directory)
     for field, named in (("candidates", data.candidates), ("contributors", data.contributors)):
@@ -287,6 +301,11 @@ def _check_relations(data: WorkDefined, work: str, directory: Directory) -> Iter
     if data.parent_id is not None and directory.relations.is_part_of(data.parent_id, work):
         detail = f"{work} cannot be a part of {data.parent_id}, which is a part of it"
         yield Breach(rule="relation-cycle", detail=detail, field="data.parent_id")
+    # Of work that ended otherwise nobody said that all of it is done: what is left of it may go on.
+    whole = directory.relations.ended.get(data.parent_id or "")
+    if whole is not None and whole.completed and work not in directory.relations.ended:
+        detail = f"{data.parent_id} is completed, and nothing in it is open; reopen it, or define {work} by itself"
+        yield Breach(rule="criteria-open", detail=detail, field="data.parent_id")
     if data.dedup_key is not None:
         same = directory.relations.duplicates(work, data.dedup_key)
         if same:
@@ -304,10 +323,11 @@ def _check_executor(
             field = "data.holder"
         case HandoverAccepted(to=executor):
             field = "data.to"
-    if directory.is_here(executor):
-        return ()
-    detail = f"{executor} is not registered or has left; give the work to somebody who is here"
-    return (Breach(rule="unregistered-actor", detail=detail, field=field),)
+    if not directory.is_here(executor):
+        detail = f"{executor} is not registered or has left; give the work to somebody who is here"
+        return (Breach(rule="unregistered-actor", detail=detail, field=field),)
+    # That whoever is suspended claims nothing, the claims say.
+    return () if isinstance(data, ClaimAcquired) else [*check_given(executor, work.scope, field, directory)]
 
 
 def _check_readied(work: Work, data: WorkReadied, event: Event, directory: Directory) -> Sequence[Breach]:
@@ -375,15 +395,24 @@ def _check_clarification(work: Work, data: WorkClarified, event: Event, director
         elif name == "review_policy":
             detail = "the review policy is pinned when the work is defined; a clarification does not change it"
             yield Breach(rule="control-bypassed", detail=detail, field="data.changes.review_policy")
-    bounds = sorted(_BOUNDS & data.changes.keys())
+    for name in _TIMES & data.changes.keys():
+        with suppress(msgspec.ValidationError):
+            when = msgspec.convert(data.changes[name].new, datetime | None)
+            yield from check_ahead(when, f"{name} would be", f"data.changes.{name}", event)
+    bounds = sorted(BOUNDS & data.changes.keys())
     if bounds and directory.kind(event.authid or "") == "agent":
         detail = f"{', '.join(bounds)}: what binds an agent is for people to change"
         yield Breach(rule="delegation-violated", detail=detail, field="data.changes")
 
 
+def _check_deadline(work: Work, data: DeadlineSet, event: Event, directory: Directory) -> Iterator[Breach]:
+    return check_ahead(data.new, f"{event.subject} would be due", "data.new", event)
+
+
 def _check_offer(work: Work, data: AccountabilityOffered, event: Event, directory: Directory) -> Iterator[Breach]:
     if not directory.is_person(data.to):
         yield Breach(rule="accountable-human", detail=_no_person(data.to, directory), field="data.to")
+    yield from check_given(data.to, work.scope, "data.to", directory)
     yield from _check_giver(work, data.from_, event, directory)
     actor = event.authid or ""
     if event.authtype != "system" and not work.has_authority(actor, directory, event.time):
@@ -414,6 +443,7 @@ def _check_transfer(
 ) -> Iterator[Breach]:
     if not directory.is_person(data.to):
         yield Breach(rule="accountable-human", detail=_no_person(data.to, directory), field="data.to")
+    yield from check_given(data.to, work.scope, "data.to", directory)
     yield from _check_giver(work, data.from_, event, directory)
     if data.basis == "accepted":
         if data.accepted_by != data.to:
@@ -483,9 +513,6 @@ def _check_mandate(work: Work, data: Any, event: Event, directory: Directory) ->
     if work.mandate(actor.id, event.time) is None:
         detail = f"{actor.id} is an agent and has no live delegation for {event.subject}; a person delegates it first"
         return (Breach(rule="undelegated-execution", detail=detail),)
-    if actor.stopped and directory.is_suspended(actor.id, work.scope):
-        detail = f"{actor.id} is suspended; what it was entrusted with rests until it is resumed"
-        return (Breach(rule="delegation-violated", detail=detail),)
     return ()
 
 
@@ -495,6 +522,7 @@ STEPS: Final[Checks] = dict.fromkeys(MOVING, _check_step)
 CHECKS: Final[Checks] = {
     WorkDefined: _check_definition,
     WorkClarified: _check_clarification,
+    DeadlineSet: _check_deadline,
     WorkAssigned: _check_executor,
     ClaimAcquired: _check_executor,
     HandoverAccepted: _check_executor,
@@ -578,15 +606,17 @@ def _assign(work: Work, data: WorkAssigned, event: Event) -> Work:
 
 
 def _start(work: Work, data: ExecutionStarted, event: Event) -> Work:
-    # What is under way stays with whom it began with, whoever says to have begun it.
-    return _replace(work, executor=data.executor) if data.execution_id not in work.life.executions else work
+    # What is under way stays with whom it began with: who joins lends a hand, and has no more of a say for it.
+    return _replace(work, executor=data.executor) if not work.life.executions else work
 
 
 def _claim(work: Work, data: ClaimAcquired, event: Event) -> Work:
-    return _replace(work, executor=data.holder, assigned=data.holder)
+    claims = work.claims if data.claim_id in work.claims else (*work.claims, data.claim_id)
+    return _replace(work, executor=data.holder, assigned=data.holder, claims=claims)
 
 
 def _take_over(work: Work, data: HandoverAccepted, event: Event) -> Work:
+    # Whoever is said to have taken it goes on with it, offered or not: nobody else is at it for them.
     return _replace(work, executor=data.to, assigned=data.to)
 
 

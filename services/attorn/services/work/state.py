@@ -204,11 +204,11 @@ class Handover(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class Work(msgspec.Struct, frozen=True, omit_defaults=True, tag="work"):
     """`named` is who answers by the item's own events; `source` is who reported an item that nobody defined.
-    `executor` carries it out, or began to last; `assigned` is whom it was given to, a team perhaps.
+    `executor` carries it out, or was the first to begin; `assigned` is whom it was given to, a team perhaps.
 
     `readied` is what was said when it was made ready in this cycle. `blocked`: somebody said so, beside what it depends
-    on. `fences` are, of executions under a claim, the claim and the fence; `changed` is how each change of something
-    outside ended last, by what was done with what.
+    on. `claims` are those on the item itself, by its own events. `fences` are, of executions under a claim, the claim
+    and the fence; `changed` is how each change of something outside ended last, by what was done with what.
     """
 
     life: Lifecycle = Lifecycle()
@@ -234,6 +234,7 @@ class Work(msgspec.Struct, frozen=True, omit_defaults=True, tag="work"):
     dependencies: dict[str, DependencyStatus] = {}
     handovers: dict[str, Handover] = {}
     context: tuple[Ref, ...] = ()
+    claims: tuple[str, ...] = ()
     fences: dict[str, tuple[str, int | None]] = {}
     changed: dict[str, ActionResult] = {}
 
@@ -279,6 +280,14 @@ class Work(msgspec.Struct, frozen=True, omit_defaults=True, tag="work"):
         """The human at the root of the chain of delegations that `terms` stands in."""
         chain = self.lineage(terms.delegation_id)
         return chain[-1].terms.delegator if chain else terms.delegator
+
+    def authorities(self, directory: Directory) -> tuple[str, ...]:
+        """The persons who may decide over the work by what they are to it: who answers, who owns its process, the
+        custodian of the ledger; each once."""
+        process = directory.process(self.process.id) if self.process is not None else None
+        owner = directory.successor(process.owner) if process is not None else None
+        named = (self.answers(directory).person, owner, directory.root_custodian())
+        return tuple(dict.fromkeys(who for who in named if who is not None and directory.is_person(who)))
 
     def has_authority(self, who: str, directory: Directory, at: datetime) -> bool:
         """Whether `who` may decide over who answers: who does now, the process owner, the custodian, an admin."""
