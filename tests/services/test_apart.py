@@ -169,7 +169,7 @@ async def test_what_a_child_leaves_undone_is_done_here(
         assert [file.name for file in tmp_path.glob("views*")] == ["views.sqlite"]
 
 
-async def test_a_projector_that_dies_meanwhile_leaves_views_that_are_missing_and_no_other_file(
+async def test_what_a_projector_that_died_meanwhile_had_filled_is_filled_anew(
     fresh_nats: Broker, tmp_path: Path
 ) -> None:
     path = tmp_path / "views.sqlite"
@@ -178,14 +178,17 @@ async def test_a_projector_that_dies_meanwhile_leaves_views_that_are_missing_and
         last = await record(ledger, 1, 30)
         projector = await open_views(ledger, path, compose.views, filled(ledger))
         projector.store.apply(await sample.everything(ledger))
-        projector.close()
+        projector.store.close()
+        # What stands in a file that nobody waited for the disk with may be anything, after a power cut.
+        path.write_bytes(b"no database")
         for left in (".apart", ".apart-wal", ".next.apart"):
             Path(f"{path}{left}").touch()
         projector = await open_views(ledger, path, compose.views, filled(ledger))
-        assert [view.NAME for view in projector.store.missing] == [*sorted(apart.VIEWS)]
-        assert projector.filling is None and projector.position == last
-        projector.close()
-        assert [file.name for file in tmp_path.glob("views*")] == ["views.sqlite"]
+        assert projector.filling is not None and projector.position == 0
+        assert [file.name for file in tmp_path.glob("views*") if "-" not in file.name] == ["views.sqlite"]
+        async with following(projector):
+            await asyncio.wait_for(projector.whole(), 10)
+            assert projector.position == last and digests(projector.store) == await folded_at_once(ledger)
 
 
 async def test_one_that_is_stopped_meanwhile_ends_the_child_and_complains_of_nothing(
@@ -205,7 +208,8 @@ async def test_one_that_is_stopped_meanwhile_ends_the_child_and_complains_of_not
         await asyncio.sleep(0)
         asyncio.get_running_loop().set_exception_handler(None)
         assert not complaints and not Path(f"/proc/{pid}").exists()
-        assert [file.name for file in tmp_path.glob("views*")] == ["views.sqlite"]
+        # Nothing is whole yet, and the next start fills it sooner.
+        assert not [*tmp_path.glob("views*")]
 
 
 async def test_a_file_of_another_position_is_not_adopted(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from attorn.projections.fold import View
 from attorn.projections.store import remembered
 from attorn.projections.store.columns import bound
 from attorn.projections.store.table import Fetch, Table, Touched, Unwritten, touched
-from attorn.projections.store.tracking import APPLICATION, WRITING, TrackedDatabase
+from attorn.projections.store.tracking import APPLICATION, HASTY, SCRATCH, WRITING, TrackedDatabase
 
 MEMORY: Final = ":memory:"
 ROWS_CACHED_MAX: Final = 4_000
@@ -70,8 +70,8 @@ class SQLiteViews:
     `missing` are the views that the file has no table for, or one of another shape: a file that has a position already
     cannot fill them from the first event on, so they are left out here, and a new file takes its place. So are those
     whose names are in `apart`, where the file is new: `adopt` brings them, and the directory with them, which is not
-    evolved until then. A `scratch` file is for its digests only, or to be adopted from: it has no indexes, and is not
-    to be opened again.
+    evolved until then. Such a file is to be made anew after a power cut that comes before it is made `secure`. A
+    `scratch` file is for its digests only, or to be adopted from: it has no indexes, and is not to be opened again.
     """
 
     def __init__(
@@ -86,7 +86,8 @@ class SQLiteViews:
     ) -> None:
         self.path = str(path)
         self.directory = directory
-        self._database = TrackedDatabase(self.path, durable=not scratch)
+        self._settings: Sequence[str] = SCRATCH if scratch else WRITING
+        self._database = TrackedDatabase(self.path, self._settings)
         try:
             self.position = self._database.position
             tables = [Table(view) for view in views]
@@ -101,6 +102,8 @@ class SQLiteViews:
         # Who folds the views that look into it evolves it, and hands it over with them.
         self._evolved = None if any(view.NAME in apart for view in self.missing) else directory
         assert self._evolved is directory or all(table.is_alone for table in self._tables), apart
+        if self._evolved is not directory:
+            self._write_as(HASTY)
         self._has_failed = False
         self._remembers = directory is not None and not scratch and self.path != MEMORY
         self._remembered = self.position
@@ -179,9 +182,9 @@ class SQLiteViews:
     def adopt(self, path: str) -> None:
         """Copy the views that are missing here from the file `path`, whose position must be this one, all or none.
 
-        With them comes the directory, where it was not evolved here. Let no page be applied meanwhile; another thread
-        may do it, when what is folded is written. Raises AssertionError, with nothing done, when the file is at another
-        position, or lacks one of them or the directory.
+        With them comes the directory, where it was not evolved here; `secure` is to be called then. Let no page be
+        applied meanwhile; another thread may do it, when what is folded is written. Raises AssertionError, with nothing
+        done, when the file is at another position, or lacks one of them or the directory.
         """
         adopted = [Table(view) for view in self.missing]
         names = [table.view.NAME for table in adopted]
@@ -205,7 +208,9 @@ class SQLiteViews:
             connection.execute("COMMIT")
         self._tables = [*self._tables, *adopted]
         self._arrange()
-        self._evolved = self.directory
+        if self._evolved is not self.directory:
+            self._evolved = self.directory
+            self._write_as(WRITING)
         self.missing = ()
 
     def index(self) -> None:
@@ -223,13 +228,28 @@ class SQLiteViews:
             for statement in statements:
                 connection.execute(statement)
 
+    def secure(self) -> None:
+        """Wait for the disk to have all that was adopted, and all that was written before; in a thread, as `adopt`."""
+        with self._beside() as connection:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        # What the write-ahead log was moved to before, the disk was not waited for.
+        file = os.open(self.path, os.O_RDONLY)
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)
+
+    def _write_as(self, settings: Sequence[str]) -> None:
+        self._settings = settings
+        self._database.set(settings)
+
     @contextmanager
     def _beside(self) -> Iterator[sqlite3.Connection]:
         """A connection of its own, for a thread that writes while nothing is folded; `interrupt` ends what it does."""
         assert self.path != MEMORY, "a database in memory has one connection"
         self._writing = connection = sqlite3.connect(self.path, isolation_level=None, timeout=60)
         try:
-            for setting in WRITING:
+            for setting in self._settings:
                 connection.execute(f"PRAGMA {setting}")
             yield connection
         finally:

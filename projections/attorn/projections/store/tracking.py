@@ -20,6 +20,9 @@ WRITING: Final = ("synchronous = NORMAL", "wal_autocheckpoint = 4000")
 not at every commit. A power cut then takes the newest transactions whole, rows and position alike, and they are folded
 again from the log."""
 
+HASTY: Final = ("synchronous = OFF", "wal_autocheckpoint = 4000")
+"""Those while a file is filled that is thrown away where that does not come to its end: the disk is waited for then."""
+
 SCRATCH: Final = ("journal_mode = MEMORY", "synchronous = OFF")
 """Those of a file that nobody reads while it is written, and that is lost with the process: what it holds is written
 once, into the file itself."""
@@ -33,18 +36,23 @@ sqlite3.register_adapter(type(None), _as_it_is)
 class TrackedDatabase:
     """One connection that writes, and the position up to which what it wrote is folded."""
 
-    def __init__(self, path: str, *, durable: bool = True) -> None:
+    def __init__(self, path: str, settings: Sequence[str] = WRITING) -> None:
         # One connection: there is one writer, and a database in memory has no second.
         self._datastore = SQLiteDatastore(path, pool_size=1, max_overflow=0)
         self._recorder = SQLiteTrackingRecorder(self._datastore)
+        self.set(settings)
         with self._datastore.get_connection(commit=False) as connection, connection.cursor() as cursor:
-            for setting in WRITING if durable else SCRATCH:
-                cursor.execute(f"PRAGMA {setting}")
             # A reader that stayed for long makes the write-ahead log grow; afterwards it is cut to this many bytes.
             cursor.execute("PRAGMA journal_size_limit = 16777216")
             cursor.execute("PRAGMA cache_size = -16384")
             cursor.execute("PRAGMA temp_store = MEMORY")
         self._recorder.create_table()
+
+    def set(self, settings: Sequence[str]) -> None:
+        """From now on this connection writes as `settings` say."""
+        with self._datastore.get_connection(commit=False) as connection, connection.cursor() as cursor:
+            for setting in settings:
+                cursor.execute(f"PRAGMA {setting}")
 
     @property
     def position(self) -> int:

@@ -7,8 +7,8 @@ So where a file of views is made from nothing and the log is long, the projector
 into `<file>.apart`, from the first event to where the log ends just then. It is given the events as they are read, so
 that nobody reads them twice, and needs no way to the log. Both are there at about the same time; then the rows are
 copied, the directory is recalled, and the child's file is removed; until then no question is answered. Where the child
-fails, the projector folds all that itself; a projector that dies before finds those views missing when it is back, and
-makes a new file.
+fails, the projector folds all that itself; a projector that dies before finds `<file>.apart` when it is back, and makes
+both anew.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ from attorn.services.supervise.beside import Beside, beside
 
 log = logging.getLogger("attorn.projector")
 
-VIEWS: Final = frozenset({"activity", "controls", "findings"})
+VIEWS: Final = frozenset({"activity", "controls", "delegations", "findings"})
 """Such that they take as long as all the others with their indexes."""
 
 EVENTS_MIN: Final = 20_000
@@ -85,6 +85,8 @@ class Filling:
 
     def start(self) -> None:
         remove(self.path)
+        # While it is there, the file that it is for is not whole; that is known before anything is in either.
+        Path(self.path).touch(mode=0o600)
         self._running = asyncio.create_task(self._run(), name="fold apart")
 
     async def take(self, page: Sequence[Recorded]) -> None:

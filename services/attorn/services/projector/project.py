@@ -31,6 +31,9 @@ from attorn.services import traces
 BATCH: Final = 1_000
 """How many events are folded at once: some 20 to 50 ms, in which nothing else is done."""
 
+FILLED: Final = 2_000
+"""And how many while nobody can ask yet: each batch costs something by itself."""
+
 LONG_QUESTIONS_MAX: Final = 2
 """How many long questions are answered at once; the others wait for their turn."""
 
@@ -103,10 +106,12 @@ async def open_views(ledger: Ledger, path: str | Path, compose: Compose, fill: F
     Raises LogWentBack when they are not of this log, Unavailable when the log does not answer.
     """
     directory = Directory()
-    is_new = path != MEMORY and not Path(path).exists()
     if path != MEMORY:
+        if Path(f"{path}.apart").exists():
+            remove(path)  # who began to fill it did not come to the end
         for left in (".apart", ".next", ".next.apart", ".verify", ".verify.apart"):
             remove(f"{path}{left}")  # by a process that was killed
+    is_new = path != MEMORY and not Path(path).exists()
     filling = fill(str(path), await ledger.last()) if fill is not None and is_new else None
     apart = filling.views if filling is not None else ()
     # Indexes are made when the end of the log is reached: all at once they cost a third of what they do row by row.
@@ -163,7 +168,8 @@ class Projector:
                 self._ahead = page.recorded
                 while self._ahead:
                     is_news = self.position >= self._head
-                    some = self._ahead[: BATCH if is_news else min(BATCH, self._head - self.position)]
+                    batch = BATCH if self.filling is None else FILLED
+                    some = self._ahead[: batch if is_news else min(batch, self._head - self.position)]
                     self.store.changes = [] if is_news and tell is not None else None
                     if self.filling is not None:
                         await self.filling.take(some)
@@ -254,15 +260,19 @@ class Projector:
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
         self.store.close()
+        if self.filling is not None:
+            remove(self.store.path)  # it is not whole, and the next fills it sooner by two processes than this one was
 
     async def _complete(self) -> None:
         await self._index()  # while another process still folds what it has to
         if self.filling is not None:
             await self.filling.finished()
             await adopt(self.store, self.filling.path)
-            await self.filling.end()
             await self._index()
-            self.filling = None
+            filled, self.filling = self.filling, None
+            self._whole.set()
+            await secure(self.store)
+            await filled.end()
         self._whole.set()
 
     async def _index(self) -> None:
@@ -327,6 +337,11 @@ async def adopt(store: SQLiteViews, path: str) -> None:
     """Copy the views that are missing in `store` from the file `path`, in a thread; nothing is to be folded into it."""
     store.write()
     await _in_a_thread(store, partial(store.adopt, path))
+
+
+async def secure(store: SQLiteViews) -> None:
+    """Have the disk keep what was adopted, in a thread."""
+    await _in_a_thread(store, store.secure)
 
 
 async def _in_a_thread(store: SQLiteViews, write: Callable[[], None]) -> None:

@@ -27,6 +27,7 @@ from attorn.services.projector.project import (
     give_way,
     index,
     pinned,
+    secure,
     tell_of,
 )
 from attorn.services.projector.status import Comparison, Job
@@ -153,6 +154,7 @@ class _Refold:
         await self._filling.finished()
         await adopt(self.store, self._filling.path)
         self._filling = None
+        await secure(self.store)
 
     async def index(self) -> None:
         """Make the indexes, all at once, and while the serving fold goes on."""
