@@ -1,9 +1,10 @@
 """The directory as a service keeps it: folded from the log, and brought up to date before anything is refused."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 
+from attorn.contracts.envelope import Recorded
 from attorn.contracts.ledger import Ledger
 from attorn.contracts.refusal import Unavailable
 from attorn.projections.directory import KINDS, Directory
@@ -51,8 +52,33 @@ class LiveDirectory:
         return True
 
     async def _follow(self) -> None:
-        async for page in self._ledger.follow(after=self.view.position, kinds=KINDS):
-            for recorded in page.recorded:
-                self.view.evolve(recorded)
-            async with self._moved:
-                self._moved.notify_all()
+        head = await self._read()
+        async for page in self._ledger.follow(after=head, kinds=KINDS):
+            await self._take(page.recorded)
+
+    async def _read(self) -> int:
+        """Take in what is there, up to the position that is returned.
+
+        Kind by kind: a server that has to look for several at once looks at every event of a long log, for seconds.
+        """
+        head = await self._ledger.last()
+        found = [recorded for kind in KINDS for recorded in await self._of(kind, head)]
+        await self._take(sorted(found, key=lambda recorded: recorded.position))
+        return head
+
+    async def _of(self, kind: str, head: int) -> list[Recorded]:
+        last, found = min(await self._ledger.last(kind), head), list[Recorded]()
+        if last <= self.view.position:
+            return found
+        async with aclosing(self._ledger.follow(after=self.view.position, kinds=(kind,))) as pages:
+            async for page in pages:
+                found += (recorded for recorded in page.recorded if recorded.position <= head)
+                if page.recorded and page.recorded[-1].position >= last:
+                    return found
+        return found
+
+    async def _take(self, some: Sequence[Recorded]) -> None:
+        for recorded in some:
+            self.view.evolve(recorded)
+        async with self._moved:
+            self._moved.notify_all()

@@ -6,11 +6,9 @@ from typing import Final, get_args
 from faststream.nats import NatsBroker
 
 from attorn.contracts.refusal import Breach, Refused
-from attorn.projections import directory, relations
 from attorn.projections.directory import Directory
 from attorn.services.command_door import Clock, serve
 from attorn.services.finding import model
-from attorn.services.relations import RULES as RELATED
 from attorn.services.transact import Command, Streams
 
 COMMANDS: Final = get_args(model.FindingCommand)
@@ -40,7 +38,7 @@ async def require(streams: Streams, command: Command) -> None:
     if rule in _ELSEWHERE:
         return
     rules = streams.rules(command.stream)
-    known = await _directory_before(streams, found.position, rule)
+    known = await _directory_before(streams, found.position)
     state = rules.initial
     for each in recorded:
         if each.position == found.position:
@@ -52,11 +50,10 @@ async def require(streams: Streams, command: Command) -> None:
         raise Refused(Breach(rule="finding-decided", detail=detail, field="finding_id"))
 
 
-async def _directory_before(streams: Streams, position: int, rule: str) -> Directory:
-    """Who and what there was before `position`; what items are to each other only where the rule looks at that."""
-    kinds = (*directory.KINDS, *(relations.KINDS if rule in RELATED else ()))
+async def _directory_before(streams: Streams, position: int) -> Directory:
+    """Who and what there was before `position`, and what items were to each other."""
     known = Directory()
-    async with aclosing(streams.ledger.follow(kinds=kinds)) as pages:
+    async with aclosing(streams.ledger.follow()) as pages:
         async for page in pages:
             for recorded in page.recorded:
                 if recorded.position >= position:

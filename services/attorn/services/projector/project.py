@@ -22,8 +22,7 @@ import msgspec
 from attorn.contracts.envelope import Recorded
 from attorn.contracts.ledger import Ledger, Page
 from attorn.contracts.refusal import Unavailable
-from attorn.projections import relations
-from attorn.projections.directory import KINDS, Directory
+from attorn.projections.directory import Directory
 from attorn.projections.fold import View
 from attorn.projections.store.sqlite import MEMORY, Poison, Snapshot, SQLiteViews, evolve, remove, take_over
 from attorn.services import traces
@@ -390,17 +389,14 @@ async def folded_apart(filling: Filling | None) -> AsyncIterator[None]:
 
 async def fold_directory(ledger: Ledger, directory: Directory, position: int) -> None:
     """Fold `directory` from where it is up to `position`: participants and the like, and how items are related."""
-    kinds = (*KINDS, *relations.KINDS)
-    last = max(await asyncio.gather(*(ledger.last(kind) for kind in kinds))) if position else 0
-    if last > directory.position:
-        async with following(ledger, directory.position, kinds) as pages:
+    if position > directory.position:
+        async with following(ledger, directory.position) as pages:
             async for page in pages:
                 for recorded in page.recorded:
                     if recorded.position <= position:
                         evolve(directory, recorded, [])
-                if page.recorded and page.recorded[-1].position >= min(position, last):
+                if page.recorded and page.recorded[-1].position >= position:
                     break
-    directory.position = position
 
 
 async def _require_same_log(ledger: Ledger, store: SQLiteViews) -> int:
