@@ -166,12 +166,18 @@ def delivered(message: Msg) -> Delivered:
 
 async def _fetched(consumer: JetStreamContext.PullSubscription, most: int = PAGE) -> list[Msg]:
     try:
-        return await consumer.fetch(most, timeout=FETCH_S)
+        fetched = await consumer.fetch(most, timeout=FETCH_S)
     except TimeoutError:
         await asyncio.sleep(0.01)  # some refusals come as time-outs, and at once
         # Time-outs are also how a consumer that somebody deleted looks; asking for it tells.
         await consumer.consumer_info()
-        return []
+        fetched = []
+    # Before Python 3.12 asyncio.wait_for, which the fetch is made of, loses a cancellation that comes together with a
+    # message (python/cpython#86296): whoever was told to end would go on for ever.
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+    return fetched
 
 
 async def _lost(error: BaseException, js: JetStreamContext, pause: float) -> None:
