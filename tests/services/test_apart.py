@@ -222,6 +222,7 @@ async def test_a_file_of_another_position_is_not_adopted(tmp_path: Path) -> None
     with pytest.raises(AssertionError):
         store.adopt(str(tmp_path / "b.sqlite"))
     assert [view.NAME for view in store.missing] == ["findings"] and store.position == 0
+    store.close()
 
 
 async def test_views_without_the_directory_that_they_looked_into_are_not_adopted(tmp_path: Path) -> None:
