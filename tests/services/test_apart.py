@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -137,6 +138,27 @@ async def test_whoever_asks_before_all_views_are_there_waits_and_is_told_how_far
             await projector.answerable(10)
             with projector.reading() as (rows, directory):
                 assert rows.position == directory.position == last
+
+
+async def test_who_is_stopped_before_the_disk_has_the_file_waits_for_it(
+    fresh_nats: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secured, secure = list[int](), SQLiteViews.secure
+
+    def slowly(store: SQLiteViews) -> None:
+        secured.append(store.position)
+        if len(secured) == 1:
+            time.sleep(0.5)
+        secure(store)
+
+    monkeypatch.setattr(SQLiteViews, "secure", slowly)
+    async with sample.connected(fresh_nats.url) as (nc, ledger):
+        await provision(nc)
+        last = await record(ledger, 1, 30)
+        projector = await open_views(ledger, tmp_path / "views.sqlite", compose.views, filled(ledger))
+        async with following(projector):
+            await asyncio.wait_for(projector.whole(), 10)
+        assert secured == [last, last] and (tmp_path / "views.sqlite").exists()
 
 
 async def begun(filling: apart.Filling) -> int:

@@ -409,9 +409,9 @@ async def _transact(streams: Streams, command: Command, decide: Decide[Any, Any]
 async def record(streams: Streams, facts: Sequence[Fact]) -> list[Receipt | Refused]:
     """Record what happened elsewhere, in order: a receipt for each, with the rules that it broke as warnings.
 
-    A fact that is on the log already, byte for byte, yields its first receipt again. Other bytes under the same
-    (`source`, `id`) are not recorded: Refused with `conflict`. Raises Unavailable when the log is; then any of the
-    facts may have been recorded, and sending them again tells.
+    A fact that is on the log already, byte for byte, yields its first receipt again, without the warnings: the findings
+    have them. Other bytes under the same (`source`, `id`) are not recorded: Refused with `conflict`. Raises Unavailable
+    when the log is; then any of the facts may have been recorded, and sending them again tells.
     """
     replies: list[Receipt | Refused] = []
     for part in _parts(facts):

@@ -148,6 +148,7 @@ class Projector:
         self._whole = asyncio.Event()
         self.fill = fill
         self.filling = filling
+        self._is_secure = True
         self._turns = asyncio.Semaphore(LONG_QUESTIONS_MAX)
         self._threads = ThreadPoolExecutor(LONG_QUESTIONS_MAX, "question")
 
@@ -258,6 +259,8 @@ class Projector:
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
+        if not self._is_secure:
+            self.store.secure()
         self.store.close()
         if self.filling is not None:
             remove(self.store.path)  # it is not whole, and the next fills it sooner by two processes than this one was
@@ -268,9 +271,10 @@ class Projector:
             await self.filling.finished()
             await adopt(self.store, self.filling.path)
             await self._index()
-            filled, self.filling = self.filling, None
+            filled, self.filling, self._is_secure = self.filling, None, False
             self._whole.set()
             await secure(self.store)
+            self._is_secure = True
             await filled.end()
         self._whole.set()
 
